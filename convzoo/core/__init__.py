@@ -1,0 +1,29 @@
+"""Pure functions of arrays: the one convolution that every modality uses. Imports jax, numpy and jaxtyping alone."""
+
+from convzoo.core import audio as audio
+from convzoo.core.conv import conv as conv
+from convzoo.core.conv import conv_transpose as conv_transpose
+from convzoo.core.graph import Edges as Edges
+from convzoo.core.graph import graph_conv as graph_conv
+from convzoo.core.graph import grid_edges as grid_edges
+from convzoo.core.graph import neighbour_softmax as neighbour_softmax
+from convzoo.core.graph import readout as readout
+from convzoo.core.lowering import force as force
+from convzoo.core.norm import batch_norm as batch_norm
+from convzoo.core.norm import global_response_norm as global_response_norm
+from convzoo.core.norm import group_norm as group_norm
+from convzoo.core.norm import layer_norm as layer_norm
+from convzoo.core.norm import moments as moments
+from convzoo.core.norm import squeeze_excite as squeeze_excite
+from convzoo.core.norm import stochastic_depth as stochastic_depth
+from convzoo.core.pool import adaptive_avg_pool as adaptive_avg_pool
+from convzoo.core.pool import avg_pool as avg_pool
+from convzoo.core.pool import global_max as global_max
+from convzoo.core.pool import global_mean as global_mean
+from convzoo.core.pool import length_mask as length_mask
+from convzoo.core.pool import max_pool as max_pool
+from convzoo.core.pool import pad_channels as pad_channels
+from convzoo.core.pool import resize as resize
+from convzoo.core.shapes import Padding as Padding
+from convzoo.core.shapes import Size as Size
+from convzoo.core.shapes import per_axis as per_axis

@@ -1,0 +1,241 @@
+"""Sound to spectrogram: framing, the short-time Fourier transform, mel filters and log-mel features.
+
+    wave [batch, samples] -> frame [batch, frames, size] -> stft [batch, frames, bins] -> mel [batch, frames, mels]
+
+Time stays the spatial axis and frequency becomes the channels: a log-mel is a 1-D grid like any other. Every function
+is pure, batched, differentiable and safe under jit; sizes are Python numbers. float16 and bfloat16 waves are computed
+in float32, float64 waves in float64. Conventions and numbers are librosa 0.11's (McFee et al. 2015), transposed:
+librosa puts frequency before time and returns filters as [mels, bins]. The mel scales are those of Slaney's Auditory
+Toolbox (1998) and of HTK.
+"""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Complex, Float
+
+# Cosine series a0 - a1 cos(2 pi t) + a2 cos(4 pi t), t in [0, 1): periodic windows, as librosa's fftbins=True.
+WINDOWS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 0.08), "ones": (1.0,)}
+PAD_MODES = ("constant", "edge", "reflect", "symmetric")
+SCALES = ("slaney", "htk")
+NORMS = ("slaney", None)
+
+
+def frame(x: Float[Array, "batch samples"], size: int, hop: int) -> Float[Array, "batch frames size"]:
+    """Cuts overlapping frames of ``size`` samples, one every ``hop``: frames = 1 + (samples - size) // hop.
+
+    Samples after the last whole frame are left out, as in ``librosa.util.frame``.
+
+    Raises:
+      ValueError: ``x`` is not [batch, samples] or is shorter than one frame; ``size`` or ``hop`` is not positive.
+    """
+    _check_wave(x)
+    _check_positive(size=size, hop=hop)
+    samples = x.shape[1]
+    if samples < size:
+        raise ValueError(f"the samples axis holds {samples}, fewer than one frame of size={size}; pad the sound first")
+    starts = hop * jnp.arange(1 + (samples - size) // hop)
+    return x.at[:, starts[:, None] + jnp.arange(size)].get(mode="promise_in_bounds")
+
+
+def stft(
+    x: Float[Array, "batch samples"],
+    *,
+    n_fft: int,
+    hop: int,
+    window_length: int | None = None,
+    window: str = "hann",
+    center: bool = True,
+    pad_mode: str = "constant",
+) -> Complex[Array, "batch frames bins"]:
+    """The short-time Fourier transform, as ``librosa.stft``: bins = 1 + n_fft // 2, complex64 (complex128 for float64).
+
+    Args:
+      x: sounds, any floating dtype.
+      n_fft: samples per transform.
+      hop: samples from one frame to the next.
+      window_length: samples under the window, at most ``n_fft`` (the default); zeros surround it on both sides.
+      window: a name in ``WINDOWS``; all are periodic.
+      center: pads ``n_fft // 2`` samples at both ends, so that frame i is centred on sample i * hop.
+      pad_mode: what is padded: "constant" (zeros), "edge", "reflect" or "symmetric".
+
+    Raises:
+      ValueError: an argument is out of range, a name unknown, or ``x`` too short for one frame.
+      TypeError: ``x`` holds no floating-point numbers.
+    """
+    _check_wave(x)
+    _check_name("window", window, tuple(WINDOWS))
+    _check_name("pad_mode", pad_mode, PAD_MODES)
+    window_length = n_fft if window_length is None else window_length
+    _check_positive(n_fft=n_fft, hop=hop, window_length=window_length)
+    if window_length > n_fft:
+        raise ValueError(f"window_length={window_length} is longer than n_fft={n_fft}; it may be at most n_fft")
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if center:
+        x = jnp.pad(x, ((0, 0), (n_fft // 2, n_fft // 2)), mode=pad_mode)
+    taper = jnp.asarray(_window(window, window_length, n_fft), x.dtype)
+    return jnp.fft.rfft(frame(x, n_fft, hop) * taper)
+
+
+def mel_filterbank(
+    rate: float,
+    n_fft: int,
+    n_mels: int,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    *,
+    scale: str = "slaney",
+    norm: str | None = "slaney",
+) -> Float[np.ndarray, "bins mels"]:
+    """Triangular filters evenly spaced on a mel scale, as ``librosa.filters.mel`` transposed; numpy float64.
+
+    Args:
+      rate: samples per second.
+      n_fft: samples per transform; bins = 1 + n_fft // 2.
+      n_mels: number of filters.
+      fmin: lower edge of the first filter, in hertz.
+      fmax: upper edge of the last one; None means half the rate.
+      scale: "slaney" (linear to 1 kHz, then logarithmic) or "htk" (logarithmic throughout).
+      norm: "slaney" gives every filter the same area; None leaves every peak near one.
+
+    Raises:
+      ValueError: an argument is out of range or a name unknown.
+
+    Warns:
+      UserWarning: some filters are so narrow that they hold no bin and will always give zero.
+    """
+    _check_name("scale", scale, SCALES)
+    _check_name("norm", norm, NORMS)
+    _check_positive(rate=rate, n_fft=n_fft, n_mels=n_mels)
+    fmax = rate / 2 if fmax is None else fmax
+    if not 0 <= fmin < fmax <= rate / 2:
+        raise ValueError(f"fmin={fmin} and fmax={fmax} do not fit 0 <= fmin < fmax <= rate / 2 = {rate / 2}")
+    low, high = _hertz_to_mel(np.array([fmin, fmax]), scale)
+    edges = _mel_to_hertz(np.linspace(low, high, n_mels + 2), scale)
+    bins = np.fft.rfftfreq(n_fft, 1 / rate)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    bank = np.maximum(0, np.minimum(rising, falling))
+    if empty := np.flatnonzero((bank.max(axis=0) == 0) & (edges[:-2] > 0)).tolist():
+        message = f"mel filters {empty} hold none of the {len(bins)} bins; raise n_fft={n_fft} or lower n_mels={n_mels}"
+        warnings.warn(message, stacklevel=2)
+    return bank * 2 / (edges[2:] - edges[:-2]) if norm else bank
+
+
+def mel_spectrogram(
+    wave: Float[Array, "batch samples"],
+    *,
+    rate: float,
+    n_fft: int,
+    hop: int,
+    n_mels: int,
+    window_length: int | None = None,
+    window: str = "hann",
+    center: bool = True,
+    pad_mode: str = "constant",
+    power: float = 2.0,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    scale: str = "slaney",
+    norm: str | None = "slaney",
+) -> Float[Array, "batch frames mels"]:
+    """Energy per frame and mel band, as ``librosa.feature.melspectrogram``; float32 (float64 for float64).
+
+    ``power`` is the exponent of the magnitude: 2 for energy, 1 for amplitude. Gradients are finite in silence too. The
+    other arguments are those of ``stft`` and ``mel_filterbank``, with the same errors.
+    """
+    _check_positive(power=power)
+    spectrum = stft(
+        wave, n_fft=n_fft, hop=hop, window_length=window_length, window=window, center=center, pad_mode=pad_mode
+    )
+    energy = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+    if power != 2:
+        silent = energy == 0  # the root's slope is infinite there
+        energy = jnp.where(silent, 0, jnp.where(silent, 1, energy) ** (power / 2))
+    bank = mel_filterbank(rate, n_fft, n_mels, fmin, fmax, scale=scale, norm=norm)
+    return jnp.matmul(energy, jnp.asarray(bank, energy.dtype), precision=lax.Precision.HIGHEST)
+
+
+def log_mel(
+    wave: Float[Array, "batch samples"],
+    *,
+    rate: float,
+    n_fft: int,
+    hop: int,
+    n_mels: int,
+    window_length: int | None = None,
+    window: str = "hann",
+    center: bool = True,
+    pad_mode: str = "constant",
+    power: float = 2.0,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    scale: str = "slaney",
+    norm: str | None = "slaney",
+    floor: float = 1e-10,
+) -> Float[Array, "batch frames mels"]:
+    """The natural logarithm of the mel spectrogram, energies below ``floor`` raised to it: log(max(mel, floor)).
+
+    Times 10 / ln(10) this is ``librosa.power_to_db(mel, ref=1, amin=floor, top_db=None)``. The recording's loudness
+    is kept: nothing is subtracted and no range is cut. Below the floor the gradient is zero. The other arguments are
+    those of ``mel_spectrogram``, with the same errors.
+    """
+    _check_positive(floor=floor)
+    mel = mel_spectrogram(
+        wave,
+        rate=rate,
+        n_fft=n_fft,
+        hop=hop,
+        n_mels=n_mels,
+        window_length=window_length,
+        window=window,
+        center=center,
+        pad_mode=pad_mode,
+        power=power,
+        fmin=fmin,
+        fmax=fmax,
+        scale=scale,
+        norm=norm,
+    )
+    return jnp.log(jnp.maximum(mel, floor))
+
+
+def _window(name: str, length: int, size: int) -> np.ndarray:
+    """The window of ``length`` samples in the middle of ``size``, zeros around it."""
+    phase = 2 * np.pi * np.arange(length) / length
+    taper = sum((-1) ** i * a * np.cos(i * phase) for i, a in enumerate(WINDOWS[name]))
+    before = (size - length) // 2
+    return np.pad(taper, (before, size - length - before))
+
+
+# Slaney's scale: 3 mels per 200 Hz up to 1 kHz (mel 15), then 27 mels to every factor of 6.4.
+def _hertz_to_mel(hertz: np.ndarray, scale: str) -> np.ndarray:
+    if scale == "htk":
+        return 2595 * np.log10(1 + hertz / 700)
+    return np.where(hertz < 1000, hertz * 3 / 200, 15 + np.log(np.maximum(hertz, 1000) / 1000) * 27 / np.log(6.4))
+
+
+def _mel_to_hertz(mel: np.ndarray, scale: str) -> np.ndarray:
+    if scale == "htk":
+        return 700 * (10 ** (mel / 2595) - 1)
+    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
+
+
+def _check_wave(x: Array) -> None:
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"sounds must be [batch, samples], neither empty; got {x.shape}")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"sounds must be floating-point, got {x.dtype}; divide 16-bit samples by 32768 first")
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ValueError(f"{name}={number} must be positive")
+
+
+def _check_name(what: str, given: str | None, known: tuple[str | None, ...]) -> None:
+    if given not in known:
+        raise ValueError(f"{what}={given!r} is unknown; known are {', '.join(map(repr, known))}")

@@ -1,0 +1,110 @@
+"""Convolution over any number of spatial axes: ``[batch, *space, in] -> [batch, *new_space, out]``.
+
+``y[r] = sum over taps t of x[stride * r + dilation * t - before] @ kernel[t]``. How it is computed is decided when it
+is lowered, in ``convzoo.core.lowering``.
+"""
+
+from jaxtyping import Array, Float
+
+from convzoo.core import lowering
+from convzoo.core.shapes import (
+    Geometry,
+    Padding,
+    Size,
+    check_fits,
+    check_floating,
+    per_axis,
+    rank_of,
+    reach,
+    resolve_padding,
+)
+
+
+def conv(
+    x: Float[Array, "batch *space in"],
+    kernel: Float[Array, "*window in_per_group out"],
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    groups: int = 1,
+    padding: Padding = "HALF",
+) -> Float[Array, "batch *new_space out"]:
+    """Convolves every spatial axis of ``x`` (cross-correlation, as in every deep-learning library).
+
+    Args:
+      x: ``[batch, *space, in]`` with 1, 2 or 3 spatial axes, floating.
+      kernel: ``[*window, in / groups, out]``, of the dtype of ``x``.
+      stride, dilation: one integer, or one per spatial axis.
+      groups: input and output channels are split into this many independent convolutions.
+      padding: ``"HALF"``, ``"SAME"``, ``"CAUSAL"``, ``"VALID"`` or one (before, after) pair per spatial axis.
+
+    Raises:
+      ValueError: the kernel's rank, channels, groups, or any size along an axis does not fit ``x``.
+      TypeError: a dtype is not floating, or the two differ.
+    """
+    rank = rank_of(x)
+    window = check_kernel(x, kernel, groups)
+    stride, dilation = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
+    pads = resolve_padding(padding, x.shape[1:-1], window, stride, dilation)
+    geometry = Geometry(stride, pads, (1,) * rank, dilation, groups)
+    check_fits(x.shape[1:-1], window, geometry)
+    return lowering.conv(x, kernel, geometry)
+
+
+def conv_transpose(
+    x: Float[Array, "batch *space in"],
+    kernel: Float[Array, "*window in_per_group out"],
+    *,
+    stride: Size = 1,
+    dilation: Size = 1,
+    groups: int = 1,
+    padding: Padding = "HALF",
+) -> Float[Array, "batch *new_space out"]:
+    """Transposed convolution: ``y[stride * s + dilation * t - before] += x[s] @ kernel[t]``.
+
+    Padding is what is cut from the full result, so that ``conv_transpose`` undoes the shape of the ``conv`` with the
+    same padding: ``"HALF"`` and explicit pairs cut as PyTorch's ``ConvTranspose`` does, ``"SAME"`` and ``"CAUSAL"``
+    give ``stride * n`` outputs (CAUSAL: none of them depends on a later input), ``"VALID"`` cuts nothing. PyTorch's
+    weight ``[in, out / groups, *window]`` is this kernel with its axes moved, not flipped.
+
+    Args and errors as in ``conv``.
+    """
+    rank = rank_of(x)
+    window = check_kernel(x, kernel, groups)
+    stride, dilation = per_axis(stride, rank, "stride"), per_axis(dilation, rank, "dilation")
+    reaches = reach(window, dilation)
+    if padding == "SAME":
+        before = [max(r + 1 - s, 0) // 2 for r, s in zip(reaches, stride, strict=True)]
+        cuts = tuple((b, r + 1 - s - b) for b, r, s in zip(before, reaches, stride, strict=True))
+    elif padding == "CAUSAL":
+        cuts = tuple((0, r + 1 - s) for r, s in zip(reaches, stride, strict=True))
+    else:
+        cuts = resolve_padding(padding, x.shape[1:-1], window, stride, dilation)
+    pads = tuple((r - before, r - after) for r, (before, after) in zip(reaches, cuts, strict=True))
+    geometry = Geometry((1,) * rank, pads, stride, dilation, groups)
+    check_fits(x.shape[1:-1], window, geometry)
+    return lowering.conv(x, lowering.flip(kernel), geometry)
+
+
+def check_kernel(x: Array, kernel: Array, groups: int) -> tuple[int, ...]:
+    """The kernel's window, once its rank, channels, groups and dtype are known to fit ``x``."""
+    check_floating(x=x, kernel=kernel)
+    shape = f"kernel [*window, in / groups, out] = {tuple(kernel.shape)}"
+    if kernel.ndim != x.ndim:
+        raise ValueError(
+            f"{shape} has {kernel.ndim - 2} window axes; x [batch, *space, in] = {tuple(x.shape)} has {x.ndim - 2} "
+            "spatial axes"
+        )
+    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
+        raise ValueError(f"groups is {groups!r}; it must be an integer of at least 1")
+    channels, out = x.shape[-1], kernel.shape[-1]
+    if channels % groups or out % groups:
+        raise ValueError(f"groups={groups} must divide the input channels {channels} and the output channels {out}")
+    if kernel.shape[-2] != channels // groups:
+        raise ValueError(
+            f"{shape} takes {kernel.shape[-2]} input channels a group; x has {channels} channels in {groups} groups, "
+            f"so {channels // groups} a group"
+        )
+    if 0 in kernel.shape:
+        raise ValueError(f"{shape} has an empty axis")
+    return kernel.shape[:-2]

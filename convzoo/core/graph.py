@@ -1,0 +1,169 @@
+"""Graph convolution: the same weighted sum over neighbours, with the neighbours listed instead of implied.
+
+Nodes ``[nodes, channels]``; edges are four arrays of one length. Padding is whatever points out of range: an edge whose
+receiver is not below ``num_receivers``, a node whose graph id is not below the number of graphs. It changes nothing.
+"""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from convzoo.core.shapes import (
+    AXES,
+    Geometry,
+    Padding,
+    Size,
+    check_fits,
+    check_floating,
+    out_space,
+    per_axis,
+    resolve_padding,
+)
+
+
+class Edges(NamedTuple):
+    """Who sends to whom, through which slice of the kernel, with which weight.
+
+    ``senders``, ``receivers`` and ``taps`` are integers ``[edges]``, ``weight`` floating ``[edges]``;
+    ``num_receivers`` is a Python integer and stays one under jit. A receiver out of range is padding.
+    """
+
+    senders: Int[Array, " edges"]
+    receivers: Int[Array, " edges"]
+    taps: Int[Array, " edges"]
+    weight: Float[Array, " edges"]
+    num_receivers: int
+
+
+jax.tree_util.register_pytree_with_keys(
+    Edges,
+    lambda e: (tuple((jax.tree_util.GetAttrKey(n), getattr(e, n)) for n in Edges._fields[:4]), e.num_receivers),
+    lambda num_receivers, arrays: Edges._make((*arrays, num_receivers)),
+)
+
+
+def grid_edges(space: Size, window: Size, *, stride: Size = 1, dilation: Size = 1, padding: Padding = "HALF") -> Edges:
+    """The graph on which ``graph_conv`` is ``conv``: nodes and taps in row-major order, weights 1.
+
+    Args:
+      space: the size of the grid, one integer per spatial axis (an integer: one axis).
+
+    Raises:
+      ValueError: a size along an axis does not fit the grid.
+    """
+    space = (space,) if isinstance(space, int) else tuple(space)
+    rank = len(space)
+    if rank not in AXES:
+        raise ValueError(f"space {space} has {rank} axes; a grid has 1, 2 or 3")
+    window, stride = per_axis(window, rank, "window"), per_axis(stride, rank, "stride")
+    dilation = per_axis(dilation, rank, "dilation")
+    pads = resolve_padding(padding, space, window, stride, dilation)
+    geometry = Geometry(stride, pads, (1,) * rank, dilation)
+    check_fits(space, window, geometry)
+    out = out_space(space, window, geometry)
+
+    def column(values, *shape):
+        return np.asarray(values).reshape(rank, *shape)
+
+    place = np.indices(out).reshape(rank, -1, 1)
+    tap = np.indices(window).reshape(rank, 1, -1)
+    before = column([before for before, _ in pads], 1, 1)
+    sender = place * column(stride, 1, 1) + tap * column(dilation, 1, 1) - before
+    inside = ((sender >= 0) & (sender < column(space, 1, 1))).all(0)
+    receivers, taps = np.nonzero(inside)
+    senders = np.ravel_multi_index(tuple(sender[:, inside]), space)
+    senders, receivers, taps = (jnp.asarray(a, jnp.int32) for a in (senders, receivers, taps))
+    return Edges(senders, receivers, taps, jnp.ones(senders.shape, jnp.float32), math.prod(out))
+
+
+def graph_conv(
+    x: Float[Array, "nodes in"], kernel: Float[Array, "taps in out"], edges: Edges
+) -> Float[Array, "receivers out"]:
+    """``y[r] = sum over edges (s, r, t) of weight * x[s] @ kernel[t]``.
+
+    One tap with weights ``1 / sqrt(degree * degree)`` is a GCN (Kipf & Welling 2017, arXiv:1609.02907); one tap per
+    relation an R-GCN (arXiv:1703.06103); one tap per offset of a grid is ``conv`` (``grid_edges``).
+
+    Raises:
+      ValueError: the kernel's axes or channels do not fit ``x``, or the edges' arrays differ in length.
+      TypeError: a dtype is not floating, or the two differ.
+    """
+    check_floating(x=x, kernel=kernel)
+    if x.ndim != 2 or kernel.ndim != 3:
+        raise ValueError(
+            f"x must be [nodes, in] and kernel [taps, in, out]; got {tuple(x.shape)} and {tuple(kernel.shape)}"
+        )
+    if kernel.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"kernel [taps, in, out] = {tuple(kernel.shape)} takes {kernel.shape[1]} input channels; "
+            f"x [nodes, in] = {tuple(x.shape)} has {x.shape[1]}"
+        )
+    lengths = {name: tuple(getattr(edges, name).shape) for name in Edges._fields[:4]}
+    if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
+        raise ValueError(f"the edges' arrays must be [edges], all of one length; got {lengths}")
+    return convolve(x, kernel, edges)
+
+
+@partial(jax.jit, inline=False)
+def convolve(x: Array, kernel: Array, edges: Edges) -> Array:
+    """Checked arguments; a jit of its own so that ``cost`` finds it by name."""
+    taps, (inner, outer), receivers = kernel.shape[0], kernel.shape[1:], edges.num_receivers
+    if taps == 1 and outer < inner:
+        return neighbour_sum(x @ kernel[0], edges, edges.receivers, receivers)
+    # A receiver's window, one slot a tap; out of range stays out of range whatever the tap.
+    slots = jnp.where(edges.receivers < receivers, edges.receivers * taps + edges.taps, receivers * taps)
+    windows = neighbour_sum(x, edges, slots, receivers * taps)
+    return windows.reshape(receivers, taps * inner) @ kernel.reshape(taps * inner, outer)
+
+
+def neighbour_sum(x: Array, edges: Edges, slots: Array, size: int) -> Array:
+    messages = edges.weight.astype(x.dtype)[:, None] * x[edges.senders]
+    return jax.ops.segment_sum(messages, slots, size)
+
+
+def neighbour_softmax(
+    logits: Float[Array, "edges *heads"], receivers: Int[Array, " edges"], num_receivers: int
+) -> Float[Array, "edges *heads"]:
+    """Softmax over the edges of each receiver (0 for padding): the attention of a GAT (arXiv:1710.10903)."""
+    real = (receivers < num_receivers).reshape(-1, *(1,) * (logits.ndim - 1))
+    most = jax.lax.stop_gradient(jax.ops.segment_max(logits, receivers, num_receivers))
+    place = jnp.minimum(receivers, num_receivers - 1)
+    power = jnp.where(real, jnp.exp(jnp.where(real, logits - most[place], 0)), 0)
+    total = jax.ops.segment_sum(power, receivers, num_receivers)
+    return power / jnp.where(real, total[place], 1)
+
+
+def readout(
+    x: Float[Array, "nodes channels"],
+    graph_id: Int[Array, " nodes"],
+    num_graphs: int,
+    *,
+    kind: str = "mean",
+    mask: Bool[Array, " nodes"] | None = None,
+) -> Float[Array, "graphs channels"]:
+    """The ``"sum"``, ``"mean"`` or ``"max"`` over the nodes of each graph; 0 for a graph without nodes.
+
+    Args:
+      graph_id: the graph of each node; one not in ``[0, num_graphs)`` is padding.
+      mask: False for nodes to leave out.
+
+    Raises:
+      ValueError: an unknown kind.
+    """
+    if mask is not None:
+        graph_id = jnp.where(mask, graph_id, num_graphs)
+    if kind == "max":
+        most = jax.ops.segment_max(x, graph_id, num_graphs)
+        return jnp.where(jnp.isneginf(most), 0, most)
+    if kind not in ("sum", "mean"):
+        raise ValueError(f"kind {kind!r} is not known; it must be 'sum', 'mean' or 'max'")
+    total = jax.ops.segment_sum(x, graph_id, num_graphs)
+    if kind == "sum":
+        return total
+    count = jax.ops.segment_sum(jnp.ones(x.shape[0], x.dtype), graph_id, num_graphs)
+    return total / jnp.maximum(count, 1)[:, None]

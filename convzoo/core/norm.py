@@ -1,0 +1,128 @@
+"""Normalisation, gating and stochastic depth: ``[batch, *space, channels]`` in, the same shape out.
+
+Statistics are accumulated in at least float32 whatever the dtype of ``x``; the result has the dtype of ``x``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def wide(x: Array) -> Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def moments(
+    x: Float[Array, "*shape"], axes: Sequence[int], mask: Bool[Array, "*places"] | None = None
+) -> tuple[Array, Array, Array | float]:
+    """(mean, biased variance, count) over ``axes``, kept as axes of size 1; ``mask`` broadcasts against ``x``."""
+    axes, x = tuple(axes), wide(x)
+    if mask is None:
+        mean = x.mean(axes, keepdims=True)
+        count = x.size / max(mean.size, 1)
+        return mean, jnp.square(x - mean).mean(axes, keepdims=True), count
+    weight = jnp.broadcast_to(mask, x.shape).astype(x.dtype)
+    count = jnp.maximum(weight.sum(axes, keepdims=True), 1)
+    mean = (x * weight).sum(axes, keepdims=True) / count
+    return mean, (jnp.square(x - mean) * weight).sum(axes, keepdims=True) / count, count
+
+
+def standardise(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, epsilon: float):
+    """``(x - mean) / sqrt(variance + epsilon) * scale + bias``, as one multiplication and one addition."""
+    gain = jax.lax.rsqrt(wide(variance) + epsilon)
+    gain = gain if scale is None else gain * wide(scale)
+    shift = -wide(mean) * gain if bias is None else wide(bias) - wide(mean) * gain
+    return (wide(x) * gain + shift).astype(x.dtype)
+
+
+def batch_norm(
+    x: Float[Array, "*shape channels"],
+    mean: Float[Array, " channels"],
+    variance: Float[Array, " channels"],
+    scale: Float[Array, " channels"] | None = None,
+    bias: Float[Array, " channels"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Float[Array, "*shape channels"]:
+    """Batch normalisation with given statistics (Ioffe & Szegedy 2015, arXiv:1502.03167); see ``moments``."""
+    return standardise(x, mean, variance, scale, bias, epsilon)
+
+
+def layer_norm(
+    x: Float[Array, "*shape channels"],
+    scale: Float[Array, " channels"] | None = None,
+    bias: Float[Array, " channels"] | None = None,
+    *,
+    epsilon: float = 1e-6,
+) -> Float[Array, "*shape channels"]:
+    """Layer normalisation over the channels of each place (Ba et al. 2016, arXiv:1607.06450)."""
+    mean, variance, _ = moments(x, (-1,))
+    return standardise(x, mean, variance, scale, bias, epsilon)
+
+
+def group_norm(
+    x: Float[Array, "batch *space channels"],
+    groups: int,
+    scale: Float[Array, " channels"] | None = None,
+    bias: Float[Array, " channels"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> Float[Array, "batch *space channels"]:
+    """Group normalisation over space and the channels of each group (Wu & He 2018, arXiv:1803.08494).
+
+    Raises:
+      ValueError: the groups do not divide the channels.
+    """
+    channels = x.shape[-1]
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups={groups} must divide the {channels} channels")
+    grouped = x.reshape(*x.shape[:-1], groups, channels // groups)
+    mean, variance, _ = moments(grouped, (*range(1, x.ndim - 1), -1))
+    y = standardise(grouped, mean, variance, None, None, epsilon).reshape(x.shape)
+    if scale is not None:
+        y = y * scale.astype(y.dtype)
+    return y if bias is None else y + bias.astype(y.dtype)
+
+
+def global_response_norm(
+    x: Float[Array, "batch *space channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    *,
+    epsilon: float = 1e-6,
+) -> Float[Array, "batch *space channels"]:
+    """``x + scale * x * g / mean(g) + bias``, g the norm of each channel over space (ConvNeXt V2, arXiv:2301.00808)."""
+    high = wide(x)
+    response = jnp.sqrt(jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True))
+    share = response / (response.mean(-1, keepdims=True) + epsilon)
+    return (high + wide(scale) * (high * share) + wide(bias)).astype(x.dtype)
+
+
+def squeeze_excite(
+    x: Float[Array, "batch *space channels"],
+    down: Float[Array, "channels squeezed"],
+    down_bias: Float[Array, " squeezed"],
+    up: Float[Array, "squeezed channels"],
+    up_bias: Float[Array, " channels"],
+    *,
+    activation: Callable[[Array], Array] = jax.nn.relu,
+    gate: Callable[[Array], Array] = jax.nn.sigmoid,
+) -> Float[Array, "batch *space channels"]:
+    """Each channel times a gate computed from the means of all (Hu et al. 2018, arXiv:1709.01507)."""
+    pooled = x.mean(tuple(range(1, x.ndim - 1)))
+    weights = gate(activation(pooled @ down + down_bias) @ up + up_bias)
+    return x * weights.reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+
+
+def stochastic_depth(x: Float[Array, "batch *shape"], key: Array, rate: float) -> Float[Array, "batch *shape"]:
+    """Drops whole examples of a residual branch with probability ``rate`` and scales the rest up (arXiv:1603.09382).
+
+    Raises:
+      ValueError: a rate outside [0, 1).
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"rate is {rate}; it must be in [0, 1)")
+    keep = jax.random.bernoulli(key, 1 - rate, (x.shape[0], *(1,) * (x.ndim - 1)))
+    return jnp.where(keep, x / (1 - rate), jnp.zeros((), x.dtype)).astype(x.dtype)

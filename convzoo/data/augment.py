@@ -1,0 +1,152 @@
+"""Augmentation on the device: pure functions of a batch and a key, every example changed on its own, shapes kept.
+
+Reading a signal at shifted or stretched places is one product with hat functions, max(0, 1 - |place - sample|): linear
+interpolation, and zero beyond the ends.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import random
+from jaxtyping import Array, Float, Int, Key
+
+SHIFT, DEGREES, SCALE = 1.0, 12.0, 0.1  # of pictures: pixels, degrees, and the share of 1
+
+
+def affine(key: Key[Array, ""], batch: int, shift: float) -> tuple[Float[Array, "batch 2 2"], Float[Array, "batch 2"]]:
+    """Random rotations with scaling, and shifts of up to ``shift`` along both axes."""
+    turn, size, move = random.split(key, 3)
+    angle = jnp.deg2rad(random.uniform(turn, (batch,), minval=-DEGREES, maxval=DEGREES))
+    scale = random.uniform(size, (batch,), minval=1 - SCALE, maxval=1 + SCALE)
+    cosine, sine = scale * jnp.cos(angle), scale * jnp.sin(angle)
+    matrix = jnp.stack([jnp.stack([cosine, -sine], -1), jnp.stack([sine, cosine], -1)], -2)
+    return matrix, random.uniform(move, (batch, 2), minval=-shift, maxval=shift)
+
+
+def pictures(
+    x: Float[Array, "batch height width channels"], key: Key[Array, ""]
+) -> Float[Array, "batch height width channels"]:
+    """Shifts by up to a pixel, turns by up to 12 degrees and scales by up to 10 %, about the middle."""
+    batch, height, width, _ = x.shape
+    matrix, move = affine(key, batch, SHIFT)
+    middle = jnp.array([height - 1, width - 1]) / 2
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).reshape(-1, 2)
+    place = jnp.einsum("bij,pj->bpi", matrix, grid - middle) + move[:, None] + middle
+    down, right = hat(place[..., 0], height), hat(place[..., 1], width)
+    return jnp.einsum("bph,bpw,bhwc->bpc", down, right, x).reshape(x.shape)
+
+
+def places(x: Float[Array, "batch nodes 2"], key: Key[Array, ""], pixel: float) -> Float[Array, "batch nodes 2"]:
+    """The same for the places of nodes, which run from -1 to 1 in steps of ``pixel``; the edges stay."""
+    matrix, move = affine(key, x.shape[0], SHIFT * pixel)
+    return jnp.einsum("bij,bnj->bni", matrix, x) + move[:, None]
+
+
+def log_mel(
+    x: Float[Array, "batch frames mels"],
+    length: Int[Array, " batch"],
+    key: Key[Array, ""],
+    *,
+    speed: float = 0.15,
+    shift: float = 4,
+    warp: float = 0.1,
+    tilt: float = 1.0,
+    frames: int = 12,
+    bands: int = 6,
+) -> tuple[Float[Array, "batch frames mels"], Int[Array, " batch"]]:
+    """Stretches time and the frequency axis, shifts in time, and masks a stretch of frames and one of bands with zeros.
+
+    Args:
+      x: log-mel features, zeros after each sound's length.
+      length: frames of each sound.
+      key: what follows from it is all that is random.
+      speed: the largest relative change of speed.
+      shift: the largest number of frames cut off the front, or put there.
+      warp: the largest relative stretch of the band axis, as of another speaker's throat; half of it, in bands over
+        all of them, is the largest shift.
+      tilt: the largest gain of the outermost bands, in units of the features, sloping over the bands.
+      frames: the longest stretch masked in time (SpecAugment, Park et al. 2019, arXiv:1904.08779).
+      bands: the widest stretch masked in bands.
+
+    Returns:
+      Features and their new lengths.
+    """
+    batch, size, mels = x.shape
+    fast, late, stretch, move, lean, hide_time, hide_band = random.split(key, 7)
+
+    def draw(key, limit):
+        return random.uniform(key, (batch, 1), minval=-limit, maxval=limit)
+
+    rate, start = 1 + draw(fast, speed), draw(late, shift)
+    new = jnp.clip(jnp.ceil((length[:, None] - start) / rate), 1, size).astype(length.dtype)
+    when = jnp.arange(size) * rate + start
+    where = jnp.arange(mels) * (1 + draw(stretch, warp)) + draw(move, warp / 2 * mels)
+    where = jnp.clip(where, 0, mels - 1)
+    x = jnp.einsum("bts,bsm,bnm->btn", hat(when, size), x, hat(where, mels), optimize=True)
+    x = x + draw(lean, tilt)[..., None] * jnp.linspace(-1, 1, mels)
+    keep_time = stretches(hide_time, jnp.broadcast_to(new, (batch, 1)), frames, size)
+    keep_band = stretches(hide_band, jnp.full((batch, 1), mels), bands, mels)
+    inside = jnp.arange(size) < new
+    return x * (keep_time & inside)[..., None] * keep_band[:, None], new[:, 0]
+
+
+def wave(
+    x: Float[Array, "batch samples 1"],
+    length: Int[Array, " batch"],
+    key: Key[Array, ""],
+    *,
+    speed: float = 0.15,
+    shift: float = 400,
+    decibels: float = 6,
+    tilt: float = 0.5,
+    noise: float = 0.1,
+) -> tuple[Float[Array, "batch samples 1"], Int[Array, " batch"]]:
+    """Changes speed (and with it pitch), start, loudness and timbre, and adds noise.
+
+    Args:
+      x: sounds, zeros after each one's length.
+      length: samples of each.
+      key: what follows from it is all that is random.
+      speed: the largest relative change of speed.
+      shift: the largest number of samples cut off the front, or put there.
+      decibels: the largest gain.
+      tilt: the largest weight with which the sample before is added, which tilts the spectrum.
+      noise: the largest standard deviation of the noise.
+
+    Returns:
+      Sounds and their new lengths.
+    """
+    batch, size, _ = x.shape
+    fast, late, loud, lean, level, hiss = random.split(key, 6)
+
+    def draw(key, limit):
+        return random.uniform(key, (batch, 1), minval=-limit, maxval=limit)
+
+    rate, start = 1 + draw(fast, speed), draw(late, shift)
+    new = jnp.clip(jnp.ceil((length[:, None] - start) / rate), 1, size).astype(length.dtype)
+    when = jnp.arange(size) * rate + start
+    left = jnp.floor(when).astype(jnp.int32)
+    part = when - left
+    padded = jnp.pad(x[..., 0], ((0, 0), (1, 1)))  # a zero before and a zero after: what lies beyond the ends
+
+    def read(index):
+        return jnp.take_along_axis(padded, jnp.clip(index + 1, 0, size + 1), axis=1)
+
+    y = read(left) * (1 - part) + read(left + 1) * part
+    y = y + draw(lean, tilt) * jnp.pad(y, ((0, 0), (1, 0)))[:, :-1]
+    y = y + random.uniform(level, (batch, 1), maxval=noise) * random.normal(hiss, y.shape)
+    y = y * 10 ** (draw(loud, decibels) / 20) * (jnp.arange(size) < new)
+    return y[..., None], new[:, 0]
+
+
+def hat(place: Float[Array, "*any"], size: int) -> Float[Array, "*any size"]:
+    """Weights of the ``size`` samples around each place: linear interpolation, and zero beyond the ends."""
+    return jax.nn.relu(1 - jnp.abs(place[..., None] - jnp.arange(size)))
+
+
+def stretches(key: Key[Array, ""], span: Int[Array, "batch 1"], widest: int, size: int) -> Array:
+    """bool [batch, size]: False in one random stretch of up to ``widest`` slots among the first ``span``."""
+    wide, begin = random.split(key)
+    width = random.uniform(wide, span.shape, maxval=widest)
+    first = random.uniform(begin, span.shape) * jnp.maximum(span - width, 0)
+    slot = jnp.arange(size)
+    return (slot < first) | (slot >= first + width)

@@ -1,0 +1,1 @@
+"""Seeing what a network was given, what it learned and where it errs."""

@@ -1,0 +1,59 @@
+"""AlexNet, one tower: [batch, height, width, channels] -> [batch, num_classes].
+
+Krizhevsky 2014, arXiv:1404.5997, as torchvision has it: no local response normalisation, dropout before the first two
+dense layers, features brought to 6 by 6 by adaptive average pooling.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from convzoo import core
+from convzoo.nn import ACTIVATIONS, Conv, Dense, Model
+from convzoo.nn.model import Features
+
+# features, window, stride, padding
+LAYERS = (
+    (64, 11, 4, 2),
+    (192, 5, 1, 2),
+    (384, 3, 1, 1),
+    (256, 3, 1, 1),
+    (256, 3, 1, 1),
+)
+POOLED = (0, 1, 4)
+
+
+class AlexNet(Model):
+    """Waypoints ``conv0`` to ``conv4`` (before pooling), ``pooled``, ``dense0``, ``dense1``.
+
+    ``num_classes=0``: no head, the output is ``dense1``.
+    """
+
+    num_classes: int = 1000
+    hidden: int = 4096
+    dropout: float = 0.5
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool = False
+    ) -> tuple[Float[Array, "batch out"], Features]:
+        features = OrderedDict()
+        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        relu = ACTIVATIONS["relu"]
+        x = self.take(x, (2,))
+        for index, (width, window, stride, pad) in enumerate(LAYERS):
+            conv = Conv(width, window, stride, padding=((pad, pad),) * 2, bias=True, name=f"conv{index}", **own)
+            x = features[f"conv{index}"] = relu(conv(x))
+            if index in POOLED:
+                x = core.max_pool(x, 3, stride=2, padding="VALID")
+        x = features["pooled"] = core.adaptive_avg_pool(x, 6)
+        x = x.reshape(x.shape[0], -1)
+        for index in range(2):
+            x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{index}")(x)
+            x = features[f"dense{index}"] = relu(Dense(self.hidden, name=f"dense{index}", **own)(x))
+        return (Dense(self.num_classes, name="head", **own)(x) if self.num_classes else x), features
+
+
+ALEXNET = AlexNet()

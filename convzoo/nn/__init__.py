@@ -1,0 +1,12 @@
+"""Linen shells: they name and initialise parameters, then call ``convzoo.core``."""
+
+from convzoo.nn.blocks import Basic as Basic
+from convzoo.nn.blocks import Bottleneck as Bottleneck
+from convzoo.nn.blocks import GraphBlock as GraphBlock
+from convzoo.nn.layers import ACTIVATIONS as ACTIVATIONS
+from convzoo.nn.layers import BatchNorm as BatchNorm
+from convzoo.nn.layers import Conv as Conv
+from convzoo.nn.layers import ConvNorm as ConvNorm
+from convzoo.nn.layers import Dense as Dense
+from convzoo.nn.layers import GraphConvNorm as GraphConvNorm
+from convzoo.nn.model import Model as Model

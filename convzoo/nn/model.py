@@ -1,0 +1,62 @@
+"""``Model``: the frozen base of every network. A model is its own configuration."""
+
+from collections import OrderedDict
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.errors import SetAttributeFrozenModuleError
+from jaxtyping import Array
+
+KINDS = {
+    1: "sounds [batch, time, channels]",
+    2: "images [batch, height, width, channels]",
+    3: "volumes [batch, depth, height, width, channels]",
+}
+
+
+class Model(nn.Module, kw_only=True):
+    """``apply(variables, x, train=False) -> (output, features)``; a value that cannot be changed, only cloned.
+
+    ``features`` maps waypoint names to arrays in forward order. ``train=True`` wants ``mutable=["batch_stats"]`` and
+    the rng stream ``dropout``. Fields are numbers, strings, tuples and other frozen values.
+    """
+
+    dtype: str = "float32"
+    param_dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_complete", True)
+
+    def __setattr__(self, name: str, val: Any) -> None:
+        if getattr(self, "_complete", False) and name in type(self).__dataclass_fields__ and name != "parent":
+            raise SetAttributeFrozenModuleError(type(self).__name__, name, val)
+        super().__setattr__(name, val)
+
+    def __delattr__(self, name: str) -> None:
+        if name in type(self).__dataclass_fields__:
+            raise SetAttributeFrozenModuleError(type(self).__name__, name, None)
+        super().__delattr__(name)
+
+    def take(self, x: Array, ranks: tuple[int, ...]) -> Array:
+        """``x`` in the computing dtype.
+
+        Raises:
+          ValueError: ``x`` has not the number of axes this model accepts.
+          TypeError: ``x`` is not floating.
+        """
+        if x.ndim - 2 not in ranks:
+            accepted = " or ".join(KINDS[rank] for rank in ranks)
+            hint = "; one example alone needs its batch axis: x[None]" if x.ndim - 1 in ranks else ""
+            if x.ndim - 2 in KINDS:
+                hint += f"; a network for other ranks is model.clone(ranks=({x.ndim - 2},))" if not hint else ""
+            raise ValueError(f"{type(self).__name__} takes {accepted}; got shape {tuple(x.shape)}{hint}")
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise TypeError(
+                f"{type(self).__name__} takes floating input; got {x.dtype}: scale it first, for example x / 255"
+            )
+        return x.astype(self.dtype)
+
+
+Features = OrderedDict[str, Array]

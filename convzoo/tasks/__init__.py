@@ -1,0 +1,3 @@
+"""What is predicted: the loss and the metrics, one file a task."""
+
+from convzoo.tasks.classification import Classification as Classification

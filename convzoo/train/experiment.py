@@ -1,0 +1,89 @@
+"""What a run is: values only. Model, task and data are held as values and touched through their functions alone."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import jax
+import optax
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A training run, as values.
+
+    Attributes:
+      model: a frozen model; ``init`` and ``apply`` are what is used of it.
+      task: the loss and the metrics (``convzoo.tasks``).
+      data: a source of ``convzoo.data``.
+      batch_size: examples in a step.
+      steps: updates in the whole run.
+      optimizer: "adamw" or "sgd" (Nesterov momentum 0.9).
+      learning_rate: its peak, after a linear warm-up and before a cosine decay to 0.
+      warmup: the share of the steps spent warming up.
+      weight_decay: decoupled, on kernels only: never on norms or biases.
+      clip_norm: gradients are scaled down to this norm; 0: never.
+      dtype: what is computed in ("float32", "bfloat16"); parameters stay as the model says. Empty: as the model says.
+      seed: initialisation, order, augmentation and dropout follow from it.
+      log_every, eval_every, checkpoint_every: in steps; 0: only at the end.
+    """
+
+    model: Any
+    task: Any
+    data: Any
+    batch_size: int = 64
+    steps: int
+    optimizer: str = "adamw"
+    learning_rate: float = 3e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    dtype: str = ""
+    seed: int = 0
+    log_every: int = 20
+    eval_every: int = 0
+    checkpoint_every: int = 500
+
+    def __post_init__(self):
+        for name, least in {
+            "batch_size": 1,
+            "steps": 1,
+            "log_every": 0,
+            "eval_every": 0,
+            "checkpoint_every": 0,
+        }.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ValueError(f"optimizer {self.optimizer!r} is not known; it must be 'adamw' or 'sgd'")
+        if self.dtype and self.dtype != self.model.dtype:
+            object.__setattr__(self, "model", self.model.clone(dtype=self.dtype))
+
+    def schedule(self) -> optax.Schedule:
+        """Learning rate by step."""
+        warm = max(1, round(self.warmup * self.steps))
+        return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, warm, max(self.steps, warm + 1))
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optimiser."""
+        clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
+        decay = optax.add_decayed_weights(self.weight_decay, mask=decayed)
+        direction = optax.scale_by_adam() if self.optimizer == "adamw" else optax.trace(0.9, nesterov=True)
+        return optax.chain(*clip, direction, decay, optax.scale_by_learning_rate(self.schedule()))
+
+    def smoke(self) -> "Experiment":
+        """The same run, two steps long."""
+        return dataclasses.replace(self, batch_size=min(self.batch_size, 4), steps=2, eval_every=0)
+
+    def identity(self) -> dict[str, str]:
+        """What must be the same for a run to be this one: every field, spelled out, but how often it reports."""
+        free = ("log_every", "eval_every", "checkpoint_every")
+        fields = {f.name: repr(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in free}
+        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+        return {**fields, "digest": digest}
+
+
+def decayed(params: Any) -> Any:
+    """True for the parameters that decay: those with more than one axis, so neither norms nor biases."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)

@@ -1,0 +1,321 @@
+"""The table of names, and what a network costs and sees.
+
+model = convzoo.create("resnet50", num_classes=10)
+convzoo.cost(model, (1, 224, 224, 3))            # Cost(params=23528522, macs=4087136256, activations=...)
+convzoo.feature_info(model, (1, 224, 224, 3))    # {"stem": Info(channels=64, stride=(2, 2), field=(7, 7)), ...}
+"""
+
+import difflib
+import fnmatch
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend import core as jaxpr
+
+from convzoo.models import alexnet, bytenet, graphnet, mlp, resnet
+from convzoo.nn import Model
+
+MODELS: dict[str, Model] = {
+    "alexnet": alexnet.ALEXNET,
+    "bytenet": bytenet.BYTENET,
+    "cifar_resnet20": resnet.CIFAR_RESNET20,
+    "cifar_resnet32": resnet.CIFAR_RESNET32,
+    "cifar_resnet44": resnet.CIFAR_RESNET44,
+    "cifar_resnet56": resnet.CIFAR_RESNET56,
+    "cifar_resnet110": resnet.CIFAR_RESNET110,
+    "graphnet": graphnet.GRAPHNET,
+    "mlp": mlp.MLP_SMALL,
+    "resnet18": resnet.RESNET18,
+    "resnet34": resnet.RESNET34,
+    "resnet50": resnet.RESNET50,
+    "resnet101": resnet.RESNET101,
+    "resnet152": resnet.RESNET152,
+}
+
+
+class Cost(NamedTuple):
+    """What one forward pass takes.
+
+    ``params``: values in the parameter tree. ``macs``: multiply-adds of convolutions, graph convolutions and matrix
+    products (so of dense layers and attention) for the whole batch; padding is counted as computed. A graph convolution
+    counts in its cheaper order: a product an edge, or a product a node and tap and a sum over edges. ``activations``:
+    the values that those operations put out.
+    """
+
+    params: int
+    macs: int
+    activations: int
+
+
+class Info(NamedTuple):
+    """A waypoint: its channels; its stride against the input, per axis; the span of input that one of its places sees,
+    per axis (on a graph: in hops). None where places are gone or see everything."""
+
+    channels: int
+    stride: tuple[int, ...] | None
+    field: tuple[int, ...] | None
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names that match a shell pattern (``"resnet*"``), sorted."""
+    return sorted(fnmatch.filter(MODELS, pattern))
+
+
+def create(name: str, **fields: Any) -> Model:
+    """The named model, with fields of it changed: ``create("resnet50", num_classes=10)``.
+
+    Raises:
+      ValueError: no such model, with the nearest names; or no such field, with the fields there are.
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, 3, 0.4)
+        raise ValueError(
+            f"there is no model {name!r}; " + (f"nearest: {', '.join(near)}" if near else "see list_models")
+        )
+    model = MODELS[name]
+    known = [field for field in model.__dataclass_fields__ if field not in ("parent", "name")]
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ValueError(f"{name} has no field {', '.join(unknown)}; its fields are {', '.join(known)}")
+    return model.clone(**fields)
+
+
+def cost(model: Model, shape: Any) -> Cost:
+    """Parameters, multiply-adds and activations of one forward pass; nothing is computed.
+
+    Args:
+      shape: the input's shape (``[batch, length]`` means bytes), or an example of the input, which graphs need.
+    """
+    x = example(shape)
+    variables = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
+    closed = jax.make_jaxpr(lambda v, x: forward(model, v, x)[0])(variables, x)
+    macs, activations = count(closed.jaxpr)
+    params = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+    return Cost(params, macs, activations)
+
+
+def forward(model: Model, variables: Any, x: Any) -> tuple[Any, "OrderedDict[str, Any]"]:
+    """One pass without training."""
+    return cast(Any, model.apply(variables, x, train=False))
+
+
+def example(shape: Any) -> Any:
+    """A shape -> what stands for an input of it; anything else stands for itself."""
+    if not isinstance(shape, Sequence) or not all(hasattr(n, "__index__") for n in shape):
+        return shape
+    return jax.ShapeDtypeStruct(tuple(shape), jnp.int32 if len(shape) == 2 else jnp.float32)
+
+
+def count(program: jaxpr.Jaxpr) -> tuple[int, int]:
+    """(multiply-adds, activations) of a program."""
+    macs = activations = 0
+    for equation in program.eqns:
+        name, params = equation.primitive.name, equation.params
+        ins, outs = [v.aval for v in equation.invars], [v.aval for v in equation.outvars]
+        if name in OPERATIONS:
+            macs, activations = macs + OPERATIONS[name](ins, outs[0], params), activations + size(outs[0])
+        elif params.get("name") == "convolve":
+            macs, activations = macs + graph_macs(ins, outs[0]), activations + size(outs[0])
+        elif name == "cond":
+            most = max(count(branch.jaxpr) for branch in params["branches"])
+            macs, activations = macs + most[0], activations + most[1]
+        else:
+            times = params["length"] if name == "scan" else 1
+            for inner in inner_programs(params):
+                more = count(inner)
+                macs, activations = macs + times * more[0], activations + times * more[1]
+    return macs, activations
+
+
+def size(aval: Any) -> int:
+    return math.prod(aval.shape)
+
+
+def inner_programs(params: dict[str, Any]):
+    """The programs that an equation calls."""
+    for value in params.values():
+        for each in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(each, jaxpr.ClosedJaxpr):
+                yield each.jaxpr
+            elif isinstance(each, jaxpr.Jaxpr):
+                yield each
+
+
+def conv_macs(ins, out, params) -> int:
+    x, kernel = ins
+    dilated = any(i > 1 for i in params["geometry"].in_dilation)
+    places = math.prod(x.shape[:-1]) if dilated else math.prod(out.shape[:-1])  # a dilated input's zeros cost nothing
+    return places * kernel.size
+
+
+def lax_conv_macs(ins, out, params) -> int:
+    kernel, numbers = ins[1], params["dimension_numbers"]
+    return out.size * kernel.size // kernel.shape[numbers.rhs_spec[0]]
+
+
+def dot_macs(ins, out, params) -> int:
+    (contracted, _), _ = params["dimension_numbers"]
+    return out.size * math.prod(ins[0].shape[axis] for axis in contracted)
+
+
+def graph_macs(ins, out) -> int:
+    x, kernel, senders = ins[0], ins[1], ins[2]
+    taps, inner, outer = kernel.shape
+    edges = senders.size
+    by_edge = edges * inner * outer
+    by_node = max(out.shape[0], x.shape[0]) * taps * inner * outer + edges * min(inner, outer)
+    return min(by_edge, by_node)
+
+
+OPERATIONS = {"convzoo_conv": conv_macs, "conv_general_dilated": lax_conv_macs, "dot_general": dot_macs}
+
+
+# --- what a waypoint sees -------------------------------------------------------------------------------------------
+
+LENGTHS = (128, 1024, 4096)  # of the inputs that are probed, until one is longer than every field
+
+
+def feature_info(model: Model, shape: Any) -> "OrderedDict[str, Info]":
+    """Channels, stride and receptive field of every waypoint, the field found by probing: half of a long input is made
+    NaN, and the places that stay clean tell, exactly, how far each place sees.
+
+    Args:
+      shape: the input's shape (``[batch, length]`` means bytes), or an example graph.
+    """
+    if hasattr(shape, "n_node"):
+        return graph_info(model, shape)
+    x = example(shape)
+    rank = max(len(x.shape) - 2, 1)
+    _, features = shapes_of(model, x.shape)
+    found = {name: ([], []) for name in features}
+    for axis in range(rank):
+        for name, (stride, field) in axis_info(model, x.shape, axis + 1).items():
+            found[name][0].append(stride)
+            found[name][1].append(field)
+    return OrderedDict(
+        (name, Info(array.shape[-1], *(None if None in part else tuple(part) for part in found[name])))
+        for name, array in features.items()
+    )
+
+
+def shapes_of(model: Model, shape: tuple[int, ...]):
+    x = example(shape)
+
+    def run(key, x):
+        return forward(model, model.init(key, x, train=False), x)
+
+    return jax.eval_shape(run, jax.random.key(0), x)
+
+
+def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tuple[int | None, int | None]]:
+    """{waypoint: (stride, field)} along one axis."""
+    shape = (1, *shape[1:])
+    spatial = range(1, max(len(shape) - 1, 2))
+
+    def resized(length: int, others: int | None) -> tuple[int, ...]:
+        return tuple(length if a == axis else (others or n) if a in spatial else n for a, n in enumerate(shape))
+
+    others = next((n for n in (8, 16, 32, 64, 128) if works(model, resized(LENGTHS[-1], n))), None)
+    sizes = [shapes_of(model, resized(n, others))[1] for n in (LENGTHS[-1], 2 * LENGTHS[-1])]
+    strides = {}
+    for name, array in sizes[0].items():
+        longer = sizes[1][name].shape[axis] - array.shape[axis] if array.ndim == len(shape) or array.ndim == 3 else 0
+        strides[name] = LENGTHS[-1] // longer if longer > 0 and LENGTHS[-1] % longer == 0 else None
+    period = math.lcm(*(s for s in strides.values() if s)) if any(strides.values()) else 1
+    result: dict[str, tuple[int | None, int | None]] = {name: (stride, None) for name, stride in strides.items()}
+    for length in LENGTHS:
+        unknown = [name for name, stride in strides.items() if stride and result[name][1] is None]
+        if not unknown:
+            break
+        if length > 2 * period and works(model, resized(length, others)):
+            cuts = length // 2 + np.arange(period)
+            clean = probe(model, resized(length, others), axis, cuts)
+            for name in unknown:
+                stride = strides[name]
+                assert stride
+                result[name] = stride, span(clean[0][name], clean[1][name], cuts, stride)
+    return result
+
+
+def zeros_of(model: Model, x: Any) -> Any:
+    """Variables that are all zero: 0 * NaN is NaN, so they hide nothing from a probe, and nothing overflows."""
+    shapes = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def works(model: Model, shape: tuple[int, ...]) -> bool:
+    try:
+        shapes_of(model, shape)
+    except (ValueError, TypeError, ZeroDivisionError):
+        return False
+    return True
+
+
+def probe(model: Model, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
+    """For the two halves: {waypoint: [cuts, places], True where nothing of the half before (from) the cut is seen}."""
+    place = jnp.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    variables = zeros_of(model, example(shape))
+
+    @jax.jit
+    def clean(hidden):  # [1, ..., places, ...] bool
+        if len(shape) == 2:  # bytes: byte 255 is made to embed as NaN
+            params = {**variables["params"], "embedding": variables["params"]["embedding"].at[255].set(jnp.nan)}
+            x, given = jnp.where(hidden, 255, 0), {**variables, "params": params}
+        else:
+            x, given = jnp.where(hidden, jnp.nan, jnp.zeros(shape, jnp.float32)), variables
+        _, features = forward(model, given, x)
+        return {
+            name: ~jnp.isnan(array).any(tuple(a for a in range(array.ndim) if a != axis))
+            for name, array in features.items()
+            if array.ndim > 2
+        }
+
+    sides = []
+    for half in (lambda cut: place < cut, lambda cut: place >= cut):
+        found = [clean(half(int(cut))) for cut in cuts]
+        sides.append({name: np.stack([np.asarray(each[name]) for each in found]) for name in found[0]})
+    return sides
+
+
+def span(after: np.ndarray, before: np.ndarray, cuts: np.ndarray, stride: int) -> int | None:
+    """The field, from what is clean after and before each cut: place j sees ``stride * j - left`` to ``stride * j +
+    right``, and over one period of cuts some place ends exactly at one."""
+    left, right = [], []
+    for clean, other, cut in zip(after, before, cuts, strict=True):
+        if not clean[-1] or not other[0]:
+            return None
+        first = len(clean) - int(np.argmin(clean[::-1])) if not clean.all() else 0
+        last = int(np.argmin(other)) - 1 if not other.all() else len(other) - 1
+        left.append(first * stride - int(cut))
+        right.append(int(cut) - 1 - last * stride)
+    return min(left) + min(right) + 1
+
+
+def graph_info(model: Model, graph: Any) -> "OrderedDict[str, Info]":
+    """The same on a path of nodes: a NaN at its middle node reaches as many nodes to each side as there are hops."""
+    nodes = 129
+    middle, pairs = nodes // 2, [(i, i + 1) for i in range(nodes - 1)]
+    senders, receivers = np.array([*pairs, *((b, a) for a, b in pairs), *((i, i) for i in range(nodes))]).T
+    labels = graph.edges if isinstance(graph.edges, dict) else {}
+    edges = {name: jnp.ones(len(senders), array.dtype) for name, array in labels.items()}
+    edges |= {"tap": jnp.zeros(len(senders), jnp.int32)}
+    x = jnp.zeros((nodes, graph.nodes.shape[-1])).at[middle].set(jnp.nan)
+    path = graph._replace(
+        nodes=x,
+        edges=edges,
+        senders=jnp.asarray(senders, jnp.int32),
+        receivers=jnp.asarray(receivers, jnp.int32),
+        n_node=jnp.array([nodes]),
+        n_edge=jnp.array([len(senders)]),
+    )
+    _, features = forward(model, zeros_of(model, path), path)
+    infos = OrderedDict()
+    for name, array in features.items():
+        seen = int(np.isnan(np.asarray(array)).any(-1).sum()) if array.shape[0] == nodes else 0
+        infos[name] = Info(array.shape[-1], (1,) if seen else None, (seen // 2,) if seen else None)
+    return infos

@@ -1,0 +1,27 @@
+"""Lets torchvision, and timm which imports it, load beside a torch built for the CPU.
+
+torchvision's wheel carries operators linked to CUDA. Beside a CPU torch they do not load, and importing torchvision
+fails when it describes two of them (nms and qnms) to the compiler. Declaring their schemas first is enough: ``load``
+does, and every parity test gets torch's world from it.
+"""
+
+from types import ModuleType
+
+import pytest
+
+SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+KEPT = []  # a torch library forgets its operators when it is collected
+
+
+def load(name: str) -> ModuleType:
+    """Imports ``name`` ("torchvision", "timm", ...), or skips the test where torch or it is not installed."""
+    torch = pytest.importorskip("torch", reason="torch is not installed; make parity installs it")
+    if torch.version.cuda is None and not KEPT:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for schema in SCHEMAS:
+            library.define(schema)
+        KEPT.append(library)
+    return pytest.importorskip(name, reason=f"{name} is not installed; make parity installs it")
