@@ -177,7 +177,7 @@ OPERATIONS = {"convzoo_conv": conv_macs, "conv_general_dilated": lax_conv_macs, 
 
 # --- what a waypoint sees -------------------------------------------------------------------------------------------
 
-LENGTHS = (128, 1024, 4096)  # of the inputs that are probed, until one is longer than every field
+LENGTHS = (1024, 4096)  # of the inputs that are probed, until one is longer than every field
 
 
 def feature_info(model: Model, shape: Any) -> "OrderedDict[str, Info]":

@@ -297,8 +297,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, metavar="N", help="train every row this many steps only")
     parser.add_argument("--fresh", action="store_true", help="train rows again that were kept")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}; it must be at least 1")
+    for name in ("seeds", "steps"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            parser.error(f"--{name} is {value}; it must be at least 1")
+    try:
+        run(options, arguments)
+    except (train.Interrupted, KeyboardInterrupt):
+        print(f"stopped; the same command goes on after the rows in {options.workdir / 'rows'}", file=sys.stderr)
+        return 130
+    except (train.Diverged, ImportError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    """Makes the rows, then draws them."""
     begun, folder, seeds = time.perf_counter(), options.workdir, range(options.seeds)
     entries = plan(steps=options.steps)
     for entry in entries:
@@ -310,7 +324,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.write_json([*rows, *other], folder / "comparison.json")
     report.write(rows, folder / "report.html", contrasts=other, about=about(arguments))
     print(f"{time.perf_counter() - begun:.0f} s: {folder / 'report.html'}, {folder / 'comparison.csv'}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pkgutil
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def reader(present: Any) -> Callable[[str], Any]:
             value = float(value)
         if isinstance(present, tuple) and type(value) is int:
             value = (value,)
-        if type(value) is not type(present):
+        kinds = {type(each) for each in present} if isinstance(present, tuple) else set()
+        if type(value) is not type(present) or (kinds and {type(each) for each in value} - kinds):
             raise argparse.ArgumentTypeError(f"{text!r} is no {type(present).__name__}, such as {present!r}")
         return value
 
@@ -114,21 +116,28 @@ def reader(present: Any) -> Callable[[str], Any]:
 
 
 def parser(experiment: Experiment | None) -> argparse.ArgumentParser:
-    described = "configs:\n" + "\n".join(f"  {name:18} {summary(name)}" for name in names())
+    listed = "configs:\n" + "\n".join(f"  {name:18} {summary(name)}" for name in names())
     result = argparse.ArgumentParser(
         prog="python -m experiments.train",
         description=__doc__.splitlines()[0] if __doc__ else "",
-        epilog=described,
+        epilog=listed,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     result.add_argument("config", metavar="CONFIG", help="a file in configs/, without .py")
     result.add_argument("--workdir", type=Path, metavar="DIR", help="the run's folder (default: runs/CONFIG)")
     result.add_argument("--resume", action="store_true", help="go on with the run in the folder")
-    group = result.add_argument_group("overrides", "type, and the value in the config")
-    for name, value in overrides(experiment or config(names()[0])):
-        told = f"{type(value).__name__}, {value!r}" if experiment else type(value).__name__
-        group.add_argument(f"--{name}", type=reader(value), default=argparse.SUPPRESS, metavar="", help=told)
+    about = "type, and the value in the config" if experiment else "type, and the configs that have it if not all do"
+    group = result.add_argument_group("overrides", about)
+    given = {"": experiment} if experiment else {name: config(name) for name in names()}
+    found: dict[str, tuple[Any, list[str]]] = {}
+    for each, its in given.items():
+        for name, value in overrides(its):
+            found.setdefault(name, (value, []))[1].append(each)
+    for name, (value, having) in found.items():
+        told = f", {value!r}" if experiment else f" ({', '.join(having)})" if len(having) < len(given) else ""
+        help = type(value).__name__ + told
+        group.add_argument(f"--{name}", type=reader(value), default=argparse.SUPPRESS, metavar="", help=help)
     return result
 
 
@@ -137,8 +146,14 @@ def summary(name: str) -> str:
     return (importlib.import_module(f"configs.{name}").__doc__ or "").splitlines()[0]
 
 
+def takes_value(argument: str) -> bool:
+    """Whether the next argument belongs to this one."""
+    return argument.startswith("--") and "=" not in argument and argument not in ("--resume", "--help")
+
+
 def parse(arguments: Sequence[str]) -> tuple[Experiment, argparse.Namespace]:
-    named = next((a for a in arguments if not a.startswith("-")), None)
+    free = (a for before, a in pairwise(["", *arguments]) if not a.startswith("-") and not takes_value(before))
+    named = next(free, None)
     chosen = config(named) if named else None
     if chosen:
         known = [f"--{name}" for name, _ in overrides(chosen)] + ["--workdir", "--resume", "--help", "-h"]
@@ -162,9 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workdir = options.workdir or Path("runs") / options.config
     try:
         state = run(experiment, workdir, resume=options.resume)
-    except train.Interrupted as stopped:
+    except (train.Interrupted, KeyboardInterrupt) as stopped:
         again = [a for a in arguments if a != "--resume"]
-        print(f"{stopped}\n  python -m experiments.train {shlex.join(again)} --resume", file=sys.stderr)
+        told = str(stopped) or "stopped before the state could be saved; go on from what was saved before"
+        print(f"{told}\n  python -m experiments.train {shlex.join(again)} --resume", file=sys.stderr)
         return 130
     except (train.CheckpointError, train.Diverged, ImportError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Graph convolution: the same weighted sum over neighbours, with the neighbours listed instead of implied.
 
 Nodes ``[nodes, channels]``; edges are four arrays of one length. Padding is whatever points out of range: an edge whose
-receiver is not below ``num_receivers``, a node whose graph id is not below the number of graphs. It changes nothing.
+receiver is not in ``[0, num_receivers)`` or whose tap the kernel does not have, a node whose graph id is not in
+``[0, num_graphs)``. It changes nothing. Sums are kept in at least float32.
 """
 
 import math
@@ -23,6 +24,7 @@ from convzoo.core.shapes import (
     out_space,
     per_axis,
     resolve_padding,
+    wide,
 )
 
 
@@ -113,29 +115,31 @@ def graph_conv(
 def convolve(x: Array, kernel: Array, edges: Edges) -> Array:
     """Checked arguments; a jit of its own so that ``cost`` finds it by name."""
     taps, (inner, outer), receivers = kernel.shape[0], kernel.shape[1:], edges.num_receivers
+    # A receiver's window, one slot a tap; what is out of range stays so.
+    real = (edges.receivers < receivers) & (edges.taps >= 0) & (edges.taps < taps)
+    slots = jnp.where(real, edges.receivers * taps + edges.taps, receivers * taps)
     if taps == 1 and outer < inner:
-        return neighbour_sum(x @ kernel[0], edges, edges.receivers, receivers)
-    # A receiver's window, one slot a tap; out of range stays out of range whatever the tap.
-    slots = jnp.where(edges.receivers < receivers, edges.receivers * taps + edges.taps, receivers * taps)
+        return neighbour_sum(x @ kernel[0], edges, slots, receivers)
     windows = neighbour_sum(x, edges, slots, receivers * taps)
     return windows.reshape(receivers, taps * inner) @ kernel.reshape(taps * inner, outer)
 
 
 def neighbour_sum(x: Array, edges: Edges, slots: Array, size: int) -> Array:
-    messages = edges.weight.astype(x.dtype)[:, None] * x[edges.senders]
-    return jax.ops.segment_sum(messages, slots, size)
+    messages = wide(edges.weight.astype(x.dtype))[:, None] * wide(x[edges.senders])
+    return jax.ops.segment_sum(messages, slots, size).astype(x.dtype)
 
 
 def neighbour_softmax(
     logits: Float[Array, "edges *heads"], receivers: Int[Array, " edges"], num_receivers: int
 ) -> Float[Array, "edges *heads"]:
     """Softmax over the edges of each receiver (0 for padding): the attention of a GAT (arXiv:1710.10903)."""
-    real = (receivers < num_receivers).reshape(-1, *(1,) * (logits.ndim - 1))
-    most = jax.lax.stop_gradient(jax.ops.segment_max(logits, receivers, num_receivers))
-    place = jnp.minimum(receivers, num_receivers - 1)
-    power = jnp.where(real, jnp.exp(jnp.where(real, logits - most[place], 0)), 0)
+    high, inside = wide(logits), (receivers >= 0) & (receivers < num_receivers)
+    real = inside.reshape(-1, *(1,) * (logits.ndim - 1))
+    most = jax.lax.stop_gradient(jax.ops.segment_max(high, receivers, num_receivers))
+    place = jnp.where(inside, receivers, 0)
+    power = jnp.where(real, jnp.exp(jnp.where(real, high - most[place], 0)), 0)
     total = jax.ops.segment_sum(power, receivers, num_receivers)
-    return power / jnp.where(real, total[place], 1)
+    return (power / jnp.where(real, total[place], 1)).astype(logits.dtype)
 
 
 def readout(
@@ -162,8 +166,8 @@ def readout(
         return jnp.where(jnp.isneginf(most), 0, most)
     if kind not in ("sum", "mean"):
         raise ValueError(f"kind {kind!r} is not known; it must be 'sum', 'mean' or 'max'")
-    total = jax.ops.segment_sum(x, graph_id, num_graphs)
-    if kind == "sum":
-        return total
-    count = jax.ops.segment_sum(jnp.ones(x.shape[0], x.dtype), graph_id, num_graphs)
-    return total / jnp.maximum(count, 1)[:, None]
+    total = jax.ops.segment_sum(wide(x), graph_id, num_graphs)
+    if kind == "mean":
+        count = jax.ops.segment_sum(jnp.ones(x.shape[0], total.dtype), graph_id, num_graphs)
+        total = total / jnp.maximum(count, 1)[:, None]
+    return total.astype(x.dtype)

@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-
-def wide(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+from convzoo.core.shapes import wide
 
 
 def moments(
@@ -95,7 +93,8 @@ def global_response_norm(
 ) -> Float[Array, "batch *space channels"]:
     """``x + scale * x * g / mean(g) + bias``, g the norm of each channel over space (ConvNeXt V2, arXiv:2301.00808)."""
     high = wide(x)
-    response = jnp.sqrt(jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True))
+    power = jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True)
+    response = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), 0)  # its gradient at 0 is 0, not NaN
     share = response / (response.mean(-1, keepdims=True) + epsilon)
     return (high + wide(scale) * (high * share) + wide(bias)).astype(x.dtype)
 

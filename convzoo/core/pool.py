@@ -16,6 +16,7 @@ from convzoo.core.shapes import (
     per_axis,
     rank_of,
     resolve_padding,
+    wide,
 )
 
 Mask = Bool[Array, "batch *space"]
@@ -72,13 +73,12 @@ def avg_pool(
     pads = ((0, 0), *pads, (0, 0))
 
     def window_sum(values: Array) -> Array:
-        wide = values.astype(jnp.promote_types(values.dtype, jnp.float32))
-        return lax.reduce_window(wide, 0.0, lax.add, (1, *window, 1), (1, *stride, 1), pads)
+        return lax.reduce_window(wide(values), 0.0, lax.add, (1, *window, 1), (1, *stride, 1), pads)
 
     if mask is None and count_padding:
         return (window_sum(x) / math.prod(window)).astype(x.dtype)
-    places = jnp.ones(x.shape[:-1], x.dtype) if mask is None else mask.astype(x.dtype)
-    count = window_sum(places[..., None])
+    places = jnp.ones((*x.shape[:-1], 1), x.dtype) if mask is None else mask[..., None].astype(x.dtype)
+    count = math.prod(window) - window_sum(1 - places) if count_padding else window_sum(places)
     return (window_sum(x) / jnp.maximum(count, 1)).astype(x.dtype)
 
 
@@ -103,8 +103,9 @@ def global_mean(x: Float[Array, "batch *space channels"], mask: Mask | None = No
     axes = tuple(range(1, x.ndim - 1))
     if mask is None:
         return x.mean(axes)
-    count = jnp.maximum(mask.sum(axes), 1).astype(x.dtype)
-    return masked(x, mask, 0).sum(axes) / count[:, None]
+    total = masked(wide(x), mask, 0).sum(axes)
+    count = jnp.maximum(mask.sum(axes), 1).astype(total.dtype)
+    return (total / count[:, None]).astype(x.dtype)
 
 
 def global_max(x: Float[Array, "batch *space channels"], mask: Mask | None = None) -> Float[Array, "batch channels"]:

@@ -120,6 +120,11 @@ def check_fits(space: Sequence[int], window: Sequence[int], geometry: Geometry) 
             )
 
 
+def wide(x):
+    """``x`` in the dtype that sums are kept in: at least float32."""
+    return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
+
+
 def check_floating(**arrays) -> None:
     """Raises TypeError unless every named array is floating and all share one dtype."""
     for name, array in arrays.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from convzoo import core
 from convzoo.nn import Dense, GraphBlock, GraphConvNorm, Model
@@ -27,10 +27,14 @@ class GraphNet(Model):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Any, *, train: bool = False) -> tuple[Float[Array, "graphs out"], Features]:
+    def __call__(
+        self, x: Any, *, train: bool = False, node_mask: Bool[Array, " nodes"] | None = None
+    ) -> tuple[Float[Array, "graphs out"], Features]:
+        """``node_mask``: False for the nodes of padding graphs, to keep them out of the norms' statistics."""
         features = OrderedDict()
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         edges, graph_id, mask = listed(x, self.taps)
+        mask = mask if node_mask is None else mask & node_mask
         nodes = x.nodes.astype(self.dtype)
         nodes = GraphConvNorm(self.width, self.taps, name="stem", **own)(nodes, edges, train=train, mask=mask)
         features["stem"] = nodes

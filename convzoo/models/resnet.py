@@ -39,14 +39,17 @@ class ResNet(Model):
         length: Int[Array, " batch"] | None = None,
     ) -> tuple[Float[Array, "batch out"], Features]:
         """``length``: how many places of each 1-D example are real; pooling leaves out the rest."""
-        features, full = OrderedDict(), x.shape[1]
+        features = OrderedDict()
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype, "padding": self.padding}
         x = self.take(x, self.ranks)
+        full = x.shape[1]
         if self.stem == "pooled":
             x = features["stem"] = ConvNorm(self.width, 7, 2, name="stem", **own)(x, train=train)
             x = core.max_pool(x, 3, stride=2, padding=self.padding)
-        else:
+        elif self.stem == "plain":
             x = features["stem"] = ConvNorm(self.width, self.window, name="stem", **own)(x, train=train)
+        else:
+            raise ValueError(f"stem {self.stem!r} is not known; it must be 'pooled' or 'plain'")
         for stage, depth in enumerate(self.depths):
             for index in range(depth):
                 stride = 2 if stage > 0 and index == 0 else 1

@@ -54,7 +54,13 @@ class Bottleneck(Model):
 
 
 def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
-    """``x`` in the shape of ``y``."""
+    """``x`` in the shape of ``y``.
+
+    Raises:
+      ValueError: an unknown ``shortcut``.
+    """
+    if block.shortcut not in ("project", "pad"):
+        raise ValueError(f"shortcut {block.shortcut!r} is not known; it must be 'project' or 'pad'")
     if x.shape == y.shape:
         return x
     if block.shortcut == "pad":

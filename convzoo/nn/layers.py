@@ -8,6 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from convzoo import core
+from convzoo.core.shapes import rank_of
 from convzoo.nn.model import Model
 
 he_normal = nn.initializers.he_normal()
@@ -60,7 +61,7 @@ class ConvNorm(Model):
 
 def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
     """The convolution of a layer, with the ``kernel`` the layer owns."""
-    window = core.per_axis(layer.window, x.ndim - 2, "window")
+    window = core.per_axis(layer.window, rank_of(x), "window")
     shape = (*window, x.shape[-1] // layer.groups, layer.features)
     kernel = layer.param("kernel", he_normal, shape, layer.param_dtype)
     return core.conv(

@@ -30,7 +30,7 @@ class Model(nn.Module, kw_only=True):
         object.__setattr__(self, "_complete", True)
 
     def __setattr__(self, name: str, val: Any) -> None:
-        if getattr(self, "_complete", False) and name in type(self).__dataclass_fields__ and name != "parent":
+        if getattr(self, "_complete", False) and not name.startswith("_") and name != "parent":  # those are Flax's own
             raise SetAttributeFrozenModuleError(type(self).__name__, name, val)
         super().__setattr__(name, val)
 

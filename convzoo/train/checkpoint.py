@@ -2,7 +2,8 @@
 
     workdir/experiment.json          the experiment, spelled out; a folder belongs to one experiment for good
     workdir/metrics.jsonl            one JSON object a line
-    workdir/checkpoints/00000500/    orbax's arrays in state/, sizes and hashes of its files in manifest.json
+    workdir/checkpoints/00000500/    orbax's files in state/, what arrays these are in arrays.json, and the sizes and
+                                     hashes of all of them in manifest.json
 
 A checkpoint is written beside its place and moved there when it is complete, so one that is there is whole; damage that
 comes later is found by its hashes and told, never loaded.
@@ -44,8 +45,8 @@ class Workdir:
         mine = self.experiment.identity()
         if card.exists():
             try:
-                theirs = json.loads(card.read_text())
-            except ValueError as error:
+                theirs = read_object(card)
+            except (OSError, ValueError) as error:
                 raise CheckpointError(f"{card} cannot be read ({error}); choose another --workdir") from error
             differing = sorted(k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k) and k != "digest")
             if differing:
@@ -53,10 +54,11 @@ class Workdir:
                 raise CheckpointError(
                     f"{self.path} holds the run of another experiment ({told}); choose another --workdir"
                 )
-            if not resume:
+            if not resume and (self.metrics.exists() or self.steps()):
                 raise CheckpointError(f"{self.path} already holds this run: add --resume, or choose another --workdir")
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        leftover = building(card)  # of a run killed as it began
+        if self.path.exists() and (not self.path.is_dir() or set(self.path.iterdir()) - {leftover}):
             raise CheckpointError(f"{self.path} exists and is no run's folder; choose another --workdir")
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(card, json.dumps(mine, indent=1))
@@ -75,14 +77,15 @@ class Workdir:
         place = self.place(step)
         if place.exists():
             return place
-        building = place.with_name(f".building-{step:08d}")
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
+        beside = place.with_name(".building")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
         with checkpointer() as orbax:
-            orbax.save(building / "state", state)
+            orbax.save(beside / "state", state)
             orbax.wait_until_finished()
-        write_atomically(building / "manifest.json", json.dumps(manifest(building / "state"), indent=1))
-        building.replace(place)
+        write_atomically(beside / "arrays.json", json.dumps(form(state), indent=1))
+        write_atomically(beside / "manifest.json", json.dumps(manifest(beside), indent=1))
+        beside.replace(place)
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.place(old))
         return place
@@ -95,14 +98,19 @@ class Workdir:
         """
         steps = self.steps()
         if not steps:
+            self.forget_after(int(state.step))
             return state
         place = self.place(steps[-1])
         check(place)
+        there, here = read_object(place / "arrays.json"), form(state)
+        if differing := [k for k in sorted(there.keys() | here.keys()) if there.get(k) != here.get(k)]:
+            told = "; ".join(f"{k}: {there.get(k, 'nothing')} there, {here.get(k, 'nothing')} here" for k in differing)
+            raise CheckpointError(f"{place} does not fit this experiment's state ({told})")
         try:
             with checkpointer() as orbax:
                 restored = orbax.restore(place / "state", jax.eval_shape(lambda: state))
         except Exception as error:
-            raise CheckpointError(f"{place} cannot be restored into this experiment's state: {error}") from error
+            raise CheckpointError(f"{place} cannot be restored: {error}") from error
         self.forget_after(int(restored.step))
         return restored
 
@@ -111,7 +119,7 @@ class Workdir:
         if not self.metrics.exists():
             return
         kept = []
-        for line in self.metrics.read_text().splitlines():
+        for line in self.metrics.read_text(errors="replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
@@ -131,6 +139,12 @@ def checkpointer():
     return ocp.StandardCheckpointer()
 
 
+def form(state: State) -> dict[str, str]:
+    """The type of every array, by its path: ``{"params/stem/kernel": "float32[3,3,1,32]"}``."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): str(jax.typeof(leaf)) for path, leaf in leaves}
+
+
 def manifest(folder: Path) -> dict[str, list]:
     """Size and SHA-256 of every file below ``folder``."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
@@ -140,10 +154,10 @@ def manifest(folder: Path) -> dict[str, list]:
 def check(place: Path) -> None:
     """Raises CheckpointError, naming the files, unless a checkpoint is what was written."""
     try:
-        expected = json.loads((place / "manifest.json").read_text())
+        expected = read_object(place / "manifest.json")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{place} has no readable manifest ({error}); {remedy(place)}") from error
-    found = manifest(place / "state")
+    found = manifest(place)
     damaged = sorted(name for name in expected if found.get(name) != expected[name])
     if damaged:
         raise CheckpointError(f"{place} is damaged: {', '.join(damaged)} changed or missing; {remedy(place)}")
@@ -153,11 +167,24 @@ def remedy(place: Path) -> str:
     return f"nothing was changed; remove {place} to resume from the checkpoint before it"
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises OSError or ValueError unless there is one, with something in it."""
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict) or not found:
+        raise ValueError("it holds no JSON object")
+    return found
+
+
+def building(path: Path) -> Path:
+    """Where a file is written before it is moved to its place."""
+    return path.with_name(f".{path.name}.building")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file, whole or not at all."""
-    building = path.with_name(f".{path.name}.building")
-    with building.open("w") as file:
+    beside = building(path)
+    with beside.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    building.replace(path)
+    beside.replace(path)

@@ -3,10 +3,26 @@
 import dataclasses
 import hashlib
 import json
+import math
+import sys
 from typing import Any
 
 import jax
 import optax
+
+RANGES = {
+    "batch_size": (1, math.inf),
+    "steps": (1, math.inf),
+    "learning_rate": (0, sys.float_info.max),
+    "warmup": (0, 1),
+    "weight_decay": (0, sys.float_info.max),
+    "clip_norm": (0, sys.float_info.max),
+    "seed": (0, 2**31 - 1),
+    "log_every": (0, math.inf),
+    "eval_every": (0, math.inf),
+    "checkpoint_every": (0, math.inf),
+}
+CHOICES = {"optimizer": ("adamw", "sgd"), "dtype": ("", "float32", "bfloat16", "float64")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,17 +62,13 @@ class Experiment:
     checkpoint_every: int = 500
 
     def __post_init__(self):
-        for name, least in {
-            "batch_size": 1,
-            "steps": 1,
-            "log_every": 0,
-            "eval_every": 0,
-            "checkpoint_every": 0,
-        }.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ValueError(f"optimizer {self.optimizer!r} is not known; it must be 'adamw' or 'sgd'")
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                fits = f"at least {least}" if most == math.inf else f"in [{least}, {most}]"
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be {fits}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not known; it must be one of {known}")
         if self.dtype and self.dtype != self.model.dtype:
             object.__setattr__(self, "model", self.model.clone(dtype=self.dtype))
 

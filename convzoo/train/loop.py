@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
 from convzoo.train.checkpoint import Workdir
 from convzoo.train.experiment import Experiment
@@ -15,7 +16,7 @@ from convzoo.train.step import State
 
 
 class Diverged(RuntimeError):
-    """A metric is no longer finite."""
+    """A metric, or the state itself, is no longer finite."""
 
 
 class Interrupted(RuntimeError):
@@ -45,25 +46,26 @@ def fit(
       The final state and what was logged: one dict a line, each with its ``step``.
 
     Raises:
-      Diverged: a metric is not finite; the message names step and metric, the last good checkpoint stays.
+      Diverged: a metric, or what is to be saved, is not finite; the message names step and metric, the last good
+        checkpoint stays.
       Interrupted: Ctrl-C; the state was saved (if there is a workdir) after the step that was under way.
     """
     logged: list[dict[str, float]] = []
     pending: list[tuple[int, dict[str, jax.Array]]] = []
 
+    def check(step: int, values: dict[str, float]) -> dict[str, float]:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                saved = workdir.steps() if workdir else []
+                where = f"the last good checkpoint is step {saved[-1]}; " if saved else ""
+                raise Diverged(f"step {step}: {name} is {value}; {where}try a lower learning rate")
+        return values
+
     def settle() -> dict[str, float]:
         """Brings the metrics of the steps since the last call to the host and checks every one."""
         latest: dict[str, float] = {}
-        for step, metrics in pending:
-            latest = {name: float(value) for name, value in metrics.items()}
-            for name, value in latest.items():
-                if not math.isfinite(value):
-                    where = (
-                        f"; the last good checkpoint is step {saved[-1]}"
-                        if workdir and (saved := workdir.steps())
-                        else ""
-                    )
-                    raise Diverged(f"step {step}: {name} is {value}{where}; try a lower learning rate")
+        for step, metrics in jax.device_get(pending):
+            latest = check(step, {name: float(value) for name, value in metrics.items()})
         pending.clear()
         return latest
 
@@ -87,14 +89,27 @@ def fit(
                 bar.advance(step, latest)
             if evaluate and due(experiment.eval_every):
                 settle()
-                record(step, {f"test_{name}": value for name, value in evaluate(state).items()})
+                record(step, check(step, {f"test_{name}": value for name, value in evaluate(state).items()}))
             if workdir and (due(experiment.checkpoint_every) or stop.asked):
                 settle()
+                check(step, unsound(state))
                 workdir.save(state)
             if stop.asked and step < last:
                 saved = f"saved at step {step} in {workdir.path}; go on with --resume" if workdir else "nothing saved"
                 raise Interrupted(f"stopped after step {step}: {saved}")
     return state, logged
+
+
+def unsound(state: State) -> dict[str, float]:
+    """The arrays of a state that are not finite, each with the first such value. A step's metrics are those before its
+    update, so they cannot tell."""
+    found = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state._replace(key=())):
+        values = np.asarray(leaf)
+        wrong = values[~np.isfinite(values)]
+        if wrong.size:
+            found[jax.tree_util.keystr(path, simple=True, separator="/")] = float(wrong[0])
+    return found
 
 
 class Stop:

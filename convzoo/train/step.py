@@ -25,8 +25,8 @@ class State(NamedTuple):
 
 
 def inputs(batch: Batch) -> tuple[tuple[Any], dict[str, Any]]:
-    """What a model is given of a batch: the input, and the lengths where items are ragged."""
-    return (batch["input"],), {"length": batch["length"]} if "length" in batch else {}
+    """What a model is given of a batch: the input, and what says where it is padding."""
+    return (batch["input"],), {name: batch[name] for name in ("length", "node_mask") if name in batch}
 
 
 def init(experiment: Experiment, example: Batch, *, seed: int | None = None) -> State:
@@ -63,7 +63,7 @@ def update(experiment: Experiment, state: State, batch: Batch) -> tuple[State, d
     metrics = {
         "loss": loss,
         **experiment.task.metrics(logits, batch),
-        "grad_norm": optax.global_norm(grads),
+        "grad_norm": optax.tree.norm(grads),
         "learning_rate": jnp.asarray(experiment.schedule()(state.step), jnp.float32),
     }
     params = optax.apply_updates(state.params, updates)

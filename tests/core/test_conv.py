@@ -239,7 +239,7 @@ def test_scan_and_remat_change_nothing(name, case, x64):
 @on_both
 @on_representatives
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_is_close(name, case, dtype, strict):
+def test_half_precision_is_close(name, case, dtype):
     """As close as rounding the inputs and the result allows, forward and backward."""
     x, kernel = values(case.x, case.kernel, dtype=dtype)
 
@@ -281,7 +281,7 @@ def test_same_is_not_half_at_stride_two():
 @settings(max_examples=8)
 @on_both
 def test_causal_never_sees_what_comes_after(name, case):
-    """Along every axis alone: output ``r`` is a function of the inputs up to ``r * stride`` (``s`` of ``r // stride``)."""
+    """Along every axis alone: output ``r`` sees inputs up to ``r * stride``, or ``r // stride`` transposed."""
     op = jax.jit(partial(OPS[name], **case.arguments))
     x, kernel, other = values(case.x, case.kernel, case.x, dtype=np.float32)
     y = op(x, kernel)
@@ -473,5 +473,5 @@ def test_a_window_longer_than_the_input_is_named(x, kernel, arguments, message):
 
 
 def test_a_transpose_that_cuts_everything_is_named():
-    with pytest.raises(ValueError, match="along time .* nothing is left"):
+    with pytest.raises(ValueError, match=r"along time .* nothing is left"):
         conv_transpose(jnp.zeros((1, 2, 1)), jnp.zeros((1, 1, 1)), padding=[(1, 1)])

@@ -1,4 +1,4 @@
-"""One data folder for the whole session, whatever the number of workers; each set is prepared when it is first asked for."""
+"""One data folder for the whole session, however many workers; each set is prepared when first asked for."""
 
 import os
 from collections.abc import Iterator

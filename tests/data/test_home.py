@@ -1,5 +1,6 @@
 """Preparing: once, whole or not at all, without TensorFlow, and readable by name."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,7 @@ generate = kind._generate_examples
 def slowly(self, *args):
     for index, example in enumerate(generate(self, *args)):
         if index == 10:
-            print("stopped", flush=True)
+            print("stopped", file=sys.__stdout__, flush=True)
             time.sleep(600)
         yield example
 
@@ -58,8 +60,7 @@ def test_prepares_and_reads_back_by_name(name, data_folder, capfd):
     builder = data.prepare(name)
     assert {split: info.num_examples for split, info in builder.info.splits.items()} == COUNTS[name]
     assert capfd.readouterr() == ("", ""), "preparing says nothing"
-    import tensorflow_datasets as tfds
-
+    tfds: Any = importlib.import_module("tensorflow_datasets")
     source = tfds.builder(name, data_dir=data_folder).as_data_source("train")
     assert len(source) == COUNTS[name]["train"]
     assert 0 <= source[len(source) - 1]["label"] < 10
@@ -99,7 +100,7 @@ def test_a_failing_preparation_leaves_nothing(empty, monkeypatch):
         yield 0, next(iter(generate(self, pictures, labels)))[1]
         raise RuntimeError("the disk is full")
 
-    generate = BUILDERS["digits_seen"]._generate_examples
+    generate: Any = BUILDERS["digits_seen"]._generate_examples
     with monkeypatch.context() as patch:
         patch.setattr(BUILDERS["digits_seen"], "_generate_examples", fail)
         with pytest.raises(RuntimeError, match="the disk is full"):

@@ -16,7 +16,8 @@ FINGERPRINT = """
 import hashlib, jax
 from convzoo import data
 batches = data.load(data.{source!r}, batch_size=32, seed=5)
-print(hashlib.sha256(b"".join(leaf.tobytes() for leaf in map(jax.device_get, jax.tree.leaves(batches.at(57))))).hexdigest())
+leaves = jax.tree.leaves(jax.device_get(batches.at(57)))
+print(hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest())
 """
 
 
@@ -53,7 +54,7 @@ def test_an_epoch_shows_every_example_once_and_the_next_in_another_order():
 def test_fewer_examples_than_a_batch_are_repeated():
     source = data.Drawn(fraction=0.01)
     batches = data.load(source, batch_size=64, seed=0)
-    assert batches.examples == 10 + 0 * batches.batch_size or batches.examples < 20
+    assert batches.examples < 20
     assert batches.epoch_steps == 1
     batch = batches.at(3)
     assert np.asarray(batch["mask"]).sum() == 64

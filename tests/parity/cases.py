@@ -1,0 +1,163 @@
+"""What is compared with peers, and how: our half, without torch.
+
+A case is a line in CASES. Every array is filled from a seed and its name, so a peer's figures can be kept (in
+tests/golden/parity) and compared with on a machine without the peer.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from convzoo.models.alexnet import ALEXNET
+from convzoo.models.resnet import CIFAR_RESNET20, RESNET18, RESNET50
+from convzoo.nn import Model
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "parity"
+Arrays = dict[str, np.ndarray]  # by name, in our layout
+Figures = dict[str, list[float]]
+
+
+class Case(NamedTuple):
+    """A shrunk model, its table in ``convzoo.weights``, and the shape of its input, no two spatial axes of it alike."""
+
+    model: Model
+    family: str
+    input: tuple[int, ...]
+
+
+CIFAR = CIFAR_RESNET20.clone(depths=(2, 1, 2), width=8)
+CASES = {
+    "alexnet": Case(ALEXNET.clone(num_classes=7, hidden=24), "alexnet", (2, 95, 127, 3)),
+    "resnet_basic": Case(RESNET18.clone(num_classes=7, depths=(1, 2, 1, 1)), "resnet", (3, 64, 48, 3)),
+    "resnet_bottleneck": Case(RESNET50.clone(num_classes=7, depths=(2, 1, 1, 1)), "resnet", (3, 64, 48, 3)),
+    "cifar_resnet": Case(CIFAR, "cifar_resnet", (4, 16, 20, 3)),
+    "cifar_resnet_1d": Case(CIFAR.clone(ranks=(1,)), "cifar_resnet", (4, 50, 2)),
+    "cifar_resnet_3d": Case(CIFAR.clone(ranks=(3,), depths=(1, 1, 1)), "cifar_resnet", (2, 8, 7, 9, 1)),
+}
+
+
+def shapes(model: Model, shape: tuple[int, ...]) -> dict[str, Any]:
+    """The variables' shapes."""
+    return jax.eval_shape(partial(model.init, train=False), jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def uniform(name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    """float64 values that depend on name and shape alone, in every version of numpy."""
+    size = int(np.prod(shape))
+    unit = (np.random.PCG64(zlib.crc32(name.encode())).random_raw(size) >> np.uint64(11)) * 2.0**-53
+    return (low + (high - low) * unit).reshape(shape)
+
+
+UNOPTIMISED = {"xla_backend_optimization_level": 0}  # a third of the compilation, and nothing here runs twice
+RANGES = {"scale": (0.8, 1.2), "bias": (-0.2, 0.2), "mean": (-0.2, 0.2), "var": (0.5, 1.5)}
+
+
+def filled(like: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables in which nothing is at a value that would hide it: no zero, no one, no norm that does nothing."""
+
+    def fill(path: str, shape: tuple[int, ...]) -> np.ndarray:
+        kind = path.split("/")[-1]
+        width = (4.5 / np.prod(shape[:-1])) ** 0.5 if kind == "kernel" else 0.0
+        return uniform(path, shape, *RANGES.get(kind, (-width, width)))
+
+    return unflatten_dict({path: fill(path, leaf.shape) for path, leaf in flatten_dict(like, sep="/").items()}, sep="/")
+
+
+def ours(case: Case) -> Arrays:
+    """Everything that is compared, with running (``eval/``) and with batch statistics (``train/``): output, waypoints,
+    the gradient of a weighted sum of the output in every parameter and the input, the statistics after the step."""
+    model = case.model.clone(dtype="float64", param_dtype="float64", **no_dropout(case.model))
+    x, weights = uniform("input", case.input), uniform("weights", (case.input[0], case.model.num_classes))
+
+    def loss(params, x, stats, train: bool):
+        variables = {"params": params, **({"batch_stats": stats} if stats else {})}
+        (output, features), state = model.apply(variables, x, train=train, mutable=["batch_stats"])
+        return jnp.sum(output * weights), (output, features, state.get("batch_stats", {}))
+
+    @partial(jax.jit, static_argnames="train", compiler_options=UNOPTIMISED)
+    def step(params, x, stats, train):
+        (_, kept), gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(params, x, stats, train)
+        return kept, gradients
+
+    with jax.enable_x64(True):
+        variables = filled(shapes(case.model, case.input))
+        found: dict[str, Any] = {}
+        for mode in ("eval", "train"):
+            (output, features, stats), gradients = step(
+                variables["params"], x, variables.get("batch_stats", {}), train=mode == "train"
+            )
+            found[mode] = {"output": output, "waypoint": dict(features), "statistics": stats if mode == "train" else {}}
+            found[mode]["gradient"] = {"params": gradients[0], "input": gradients[1]}
+        return {name: np.asarray(array) for name, array in flatten_dict(found, sep="/").items()}
+
+
+def no_dropout(model: Model) -> dict[str, float]:
+    return {"dropout": 0.0} if hasattr(model, "dropout") else {}
+
+
+def bound(name: str) -> float:
+    """How far an array of this name may lie from the peer's, in units of the peer's largest value."""
+    return 1e-8 if "/gradient/" in name else 1e-9
+
+
+def check(differing: Mapping[str, float]) -> None:
+    wrong = [f"{name}: {d:.1e} > {bound(name):.0e}" for name, d in differing.items() if not d <= bound(name)]
+    assert not wrong, f"{len(wrong)} of {len(differing)} differ, in units of the largest value:\n  " + "\n  ".join(
+        wrong
+    )
+
+
+def worst(differing: Mapping[str, float]) -> dict[str, float]:
+    """The largest difference of each kind: output, waypoint, gradient, statistics."""
+    found: dict[str, float] = {}
+    for name, difference in differing.items():
+        kind = name.split("/")[1]
+        found[kind] = max(found.get(kind, 0.0), difference)
+    return found
+
+
+def differences(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The largest difference of each array, in units of the expected array's largest value."""
+    assert found.keys() == expected.keys(), f"only one side has {sorted(found.keys() ^ expected.keys())}"
+    for name, array in expected.items():
+        assert found[name].shape == array.shape, f"{name}: {found[name].shape}, expected {array.shape}"
+        assert np.abs(array).max() > 1e-6, f"{name} is nearly zero: it proves nothing"
+    return {name: float(np.abs(found[name] - array).max() / np.abs(array).max()) for name, array in expected.items()}
+
+
+def figures(arrays: Mapping[str, np.ndarray]) -> Figures:
+    """[largest magnitude, weighted sum] of each array: whatever changes in the array changes the weighted sum."""
+
+    def pair(name: str, array: np.ndarray) -> list[float]:
+        weights = uniform(f"weights of {name}", array.shape) / array.size**0.5
+        return [float(np.abs(array).max()), float((array * weights).sum())]
+
+    return {name: pair(name, array) for name, array in arrays.items()}
+
+
+def apart(found: Figures, expected: Figures) -> dict[str, float]:
+    """As ``differences``, of figures."""
+    return differences(*({name: np.array(pair) for name, pair in side.items()} for side in (found, expected)))
+
+
+def golden(name: str) -> Figures:
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def keep(name: str, new: Figures) -> None:
+    """Writes a peer's figures, unless those in the file are the same but for rounding."""
+    path = GOLDEN / f"{name}.json"
+    old = golden(name) if path.exists() else {}
+    if old.keys() == new.keys() and max(apart(new, old).values()) < 1e-10:
+        return
+    lines = (f"{json.dumps(key)}: [{', '.join(f'{value:.11e}' for value in pair)}]" for key, pair in new.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
