@@ -119,7 +119,7 @@ def count(program: jaxpr.Jaxpr) -> tuple[int, int]:
         ins, outs = [v.aval for v in equation.invars], [v.aval for v in equation.outvars]
         if name in OPERATIONS:
             macs, activations = macs + OPERATIONS[name](ins, outs[0], params), activations + size(outs[0])
-        elif params.get("name") == "convolve":
+        elif params.get("name") == "convolve" and len(ins) == 6:  # x, kernel and the four arrays of core.Edges
             macs, activations = macs + graph_macs(ins, outs[0]), activations + size(outs[0])
         elif name == "cond":
             most = max(count(branch.jaxpr) for branch in params["branches"])
@@ -179,6 +179,8 @@ OPERATIONS = {"convzoo_conv": conv_macs, "conv_general_dilated": lax_conv_macs, 
 
 LENGTHS = (1024, 4096)  # of the inputs that are probed, until one is longer than every field
 
+STRIDES = 2**9 * 3**2 * 5 * 7  # every stride that is found divides this
+
 
 def feature_info(model: Model, shape: Any) -> "OrderedDict[str, Info]":
     """Channels, stride and receptive field of every waypoint, the field found by probing: half of a long input is made
@@ -221,11 +223,11 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
         return tuple(length if a == axis else (others or n) if a in spatial else n for a, n in enumerate(shape))
 
     others = next((n for n in (8, 16, 32, 64, 128) if works(model, resized(LENGTHS[-1], n))), None)
-    sizes = [shapes_of(model, resized(n, others))[1] for n in (LENGTHS[-1], 2 * LENGTHS[-1])]
+    sizes = [shapes_of(model, resized(n, others))[1] for n in (LENGTHS[-1], LENGTHS[-1] + STRIDES)]
     strides = {}
     for name, array in sizes[0].items():
         longer = sizes[1][name].shape[axis] - array.shape[axis] if array.ndim == len(shape) or array.ndim == 3 else 0
-        strides[name] = LENGTHS[-1] // longer if longer > 0 and LENGTHS[-1] % longer == 0 else None
+        strides[name] = STRIDES // longer if longer > 0 and STRIDES % longer == 0 else None
     period = math.lcm(*(s for s in strides.values() if s)) if any(strides.values()) else 1
     result: dict[str, tuple[int | None, int | None]] = {name: (stride, None) for name, stride in strides.items()}
     for length in LENGTHS:

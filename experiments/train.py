@@ -101,18 +101,22 @@ def reader(present: Any) -> Callable[[str], Any]:
             return text
         try:
             value = ast.literal_eval(text.capitalize() if text.lower() in ("true", "false") else text)
-        except (ValueError, SyntaxError) as error:
+        except (ValueError, SyntaxError, TypeError) as error:
             raise argparse.ArgumentTypeError(f"{text!r} is no {type(present).__name__}") from error
         if isinstance(present, float) and type(value) is int:
             value = float(value)
         if isinstance(present, tuple) and type(value) is int:
             value = (value,)
-        kinds = {type(each) for each in present} if isinstance(present, tuple) else set()
-        if type(value) is not type(present) or (kinds and {type(each) for each in value} - kinds):
+        if kind_of(value) != kind_of(present):
             raise argparse.ArgumentTypeError(f"{text!r} is no {type(present).__name__}, such as {present!r}")
         return value
 
     return read
+
+
+def kind_of(value: Any) -> Any:
+    """The type of a value, and of what is in a tuple."""
+    return (tuple, *{type(each) for each in value}) if isinstance(value, tuple) else type(value)
 
 
 def parser(experiment: Experiment | None) -> argparse.ArgumentParser:

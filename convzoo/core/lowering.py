@@ -362,10 +362,7 @@ ad.defbilinear(kernel_grad_p, grad_to_x, grad_to_y)
 def fold_last(a: Array, axis: int, groups: int = 1) -> Array:
     """Moves a batch axis behind the channels of each group: ``[B, ..., g * c] -> [..., g * c * B]``, or, for
     ``groups=0``, before all of them: ``[..., B * c]``."""
-    if groups:
-        a = jnp.moveaxis(a, axis, -1)
-    else:
-        a = jnp.moveaxis(a, axis, -2)
+    a = jnp.moveaxis(a, axis, -1 if groups else -2)
     return a.reshape(*a.shape[:-2], -1)
 
 

@@ -48,9 +48,11 @@ class Model(nn.Module, kw_only=True):
         """
         if x.ndim - 2 not in ranks:
             accepted = " or ".join(KINDS[rank] for rank in ranks)
-            hint = "; one example alone needs its batch axis: x[None]" if x.ndim - 1 in ranks else ""
-            if x.ndim - 2 in KINDS:
-                hint += f"; a network for other ranks is model.clone(ranks=({x.ndim - 2},))" if not hint else ""
+            hint = ""
+            if x.ndim - 1 in ranks:
+                hint = "; one example alone needs its batch axis: x[None]"
+            elif x.ndim - 2 in KINDS and hasattr(self, "ranks"):
+                hint = f"; a network for other ranks is model.clone(ranks=({x.ndim - 2},))"
             raise ValueError(f"{type(self).__name__} takes {accepted}; got shape {tuple(x.shape)}{hint}")
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(

@@ -97,7 +97,7 @@ def from_peer(state: Mapping[str, Any], family: str, like: Mapping[str, Any]) ->
 
 
 def to_peer(variables: Mapping[str, Any], family: str) -> dict[str, Any]:
-    """Our variables as a peer's flat dict; the inverse of ``from_peer``, to the bit.
+    """Our variables as a peer's flat dict, views of them where that goes; the inverse of ``from_peer``, to the bit.
 
     Raises:
       ValueError: an unknown family, or paths that it does not have, all of them.

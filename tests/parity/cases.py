@@ -63,18 +63,18 @@ RANGES = {"scale": (0.8, 1.2), "bias": (-0.2, 0.2), "mean": (-0.2, 0.2), "var": 
 def filled(like: Mapping[str, Any]) -> dict[str, Any]:
     """Variables in which nothing is at a value that would hide it: no zero, no one, no norm that does nothing."""
 
-    def fill(path: str, shape: tuple[int, ...]) -> np.ndarray:
-        kind = path.split("/")[-1]
+    def fill(path: str, leaf: Any) -> np.ndarray:
+        kind, shape = path.split("/")[-1], leaf.shape
         width = (4.5 / np.prod(shape[:-1])) ** 0.5 if kind == "kernel" else 0.0
         return uniform(path, shape, *RANGES.get(kind, (-width, width)))
 
-    return unflatten_dict({path: fill(path, leaf.shape) for path, leaf in flatten_dict(like, sep="/").items()}, sep="/")
+    return unflatten_dict({path: fill(path, leaf) for path, leaf in flatten_dict(like, sep="/").items()}, sep="/")
 
 
 def ours(case: Case) -> Arrays:
     """Everything that is compared, with running (``eval/``) and with batch statistics (``train/``): output, waypoints,
     the gradient of a weighted sum of the output in every parameter and the input, the statistics after the step."""
-    model = case.model.clone(dtype="float64", param_dtype="float64", **no_dropout(case.model))
+    model = case.model.clone(dtype="float64", param_dtype="float64", **without_dropout(case.model))
     x, weights = uniform("input", case.input), uniform("weights", (case.input[0], case.model.num_classes))
 
     def loss(params, x, stats, train: bool):
@@ -99,7 +99,7 @@ def ours(case: Case) -> Arrays:
         return {name: np.asarray(array) for name, array in flatten_dict(found, sep="/").items()}
 
 
-def no_dropout(model: Model) -> dict[str, float]:
+def without_dropout(model: Model) -> dict[str, Any]:
     return {"dropout": 0.0} if hasattr(model, "dropout") else {}
 
 
@@ -109,10 +109,9 @@ def bound(name: str) -> float:
 
 
 def check(differing: Mapping[str, float]) -> None:
-    wrong = [f"{name}: {d:.1e} > {bound(name):.0e}" for name, d in differing.items() if not d <= bound(name)]
-    assert not wrong, f"{len(wrong)} of {len(differing)} differ, in units of the largest value:\n  " + "\n  ".join(
-        wrong
-    )
+    """Fails with every array that lies too far from the peer's."""
+    wrong = [f"  {name}: {d:.1e} > {bound(name):.0e}" for name, d in differing.items() if not d <= bound(name)]
+    assert not wrong, "\n".join([f"{len(wrong)} of {len(differing)} differ, in units of the largest value:", *wrong])
 
 
 def worst(differing: Mapping[str, float]) -> dict[str, float]:

@@ -78,7 +78,8 @@ def theirs(torch: Any, case: Case) -> Arrays:
     net = BUILD[case.family](torch, case.model, case.input[-1]).double()
     load(torch, net, weights.to_peer(filled(like), case.family))
     loss_weights = torch.from_numpy(uniform("weights", (case.input[0], case.model.num_classes)))
-    seen, found = {}, {}
+    seen: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, module in WAYPOINTS[case.family].items():
         # A clone: the next module may write into its input.
         net.get_submodule(module).register_forward_hook(lambda *call, name=name: seen.update({name: call[2].clone()}))
@@ -98,7 +99,7 @@ def theirs(torch: Any, case: Case) -> Arrays:
                 "input": np.moveaxis(x.grad.numpy(), 1, -1),
             },
         }
-    return flatten_dict(found, sep="/")
+    return {name: array for name, array in flatten_dict(found, sep="/").items() if isinstance(array, np.ndarray)}
 
 
 def load(torch: Any, net: Any, state: dict[str, np.ndarray]) -> None:

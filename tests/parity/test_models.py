@@ -9,15 +9,16 @@ import pytest
 import convzoo
 from convzoo import weights
 from convzoo.models.resnet import CIFAR_RESNET20
+from convzoo.weights.tables import IGNORED
 from tests.parity import cases, peers
 
 pytestmark = pytest.mark.parity
 
-# Every name with a peer: the name of its table. torchvision builds the name, or peers.BUILD the table.
+# Every name with a peer, and its table: torchvision builds the name, or peers.BUILD the model.
 NAMES = {
     "alexnet": "alexnet",
-    **{name: "resnet" for name in convzoo.list_models("resnet*")},
-    **{name: "cifar_resnet" for name in convzoo.list_models("cifar_resnet*")},
+    **dict.fromkeys(convzoo.list_models("resnet*"), "resnet"),
+    **dict.fromkeys(convzoo.list_models("cifar_resnet*"), "cifar_resnet"),
 }
 
 
@@ -39,7 +40,7 @@ def test_has_its_peers_arrays(name, family, torch, torchvision):
         net = build() if build else peers.BUILD[family](torch, model, 3)
     like = cases.shapes(model, (1, 64, 64, 3))
     ours = jax.eval_shape(partial(weights.to_peer, family=family), like)
-    theirs = {key: tuple(a.shape) for key, a in net.state_dict().items() if not key.endswith(weights.IGNORED)}
+    theirs = {key: tuple(a.shape) for key, a in net.state_dict().items() if not key.endswith(IGNORED)}
     assert {key: a.shape for key, a in ours.items()} == theirs
     counted = sum(p.numel() for p in net.parameters())
     assert convzoo.cost(model, (1, 64, 64, 3)).params == counted

@@ -14,6 +14,7 @@ import pytest
 
 from convzoo import data, train
 from experiments.train import parse
+from tests.once import once
 from tests.train.toys import assert_same
 
 ROOT = Path(__file__).parents[2]
@@ -63,10 +64,8 @@ def final(folder: Path) -> tuple[train.State, str]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unbroken") / "run"
     data.prepare("digits_seen")
-    finish(process(folder))
-    return final(folder)
+    return final(once(tmp_path_factory, "unbroken", lambda folder: finish(process(folder))))
 
 
 def assert_ended_equal(folder: Path, unbroken: tuple[train.State, str]) -> None:

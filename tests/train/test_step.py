@@ -1,4 +1,4 @@
-"""The step: pure, traced once, its state donated; randomness by key and step; what decays, what is masked, what learns."""
+"""The step: pure, traced once, its state donated; what is random, what decays, what is masked, what learns."""
 
 from dataclasses import dataclass
 from functools import partial
