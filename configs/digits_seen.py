@@ -4,6 +4,10 @@
 
 Source: scikit-learn's load_digits (UCI, optical recognition of handwritten digits), first 1,437 to train, last 360 to
 test.
+
+Expected: 98 %.
+Measured: 98.70 ± 0.16 % over 3 seeds, 12 s a run on 2 CPU cores
+(2026-11-23, jax 0.10.2; all four rows by python -m experiments.compare).
 """
 
 from convzoo import data, tasks

@@ -35,7 +35,7 @@ MODALITIES = ("seen", "drawn", "heard", "spelled")
 KINDS = {"seen": "picture", "drawn": "graph", "heard": "waveform", "spelled": "word"}
 SPANS = {"seen": "pixels", "drawn": "hops", "heard": "frames", "spelled": "bytes"}
 INPUTS = {"drawn": ["ink", "x", "y"]}
-EXTRA = {"test_accent": "unseen accents", "test_both": "unseen voices and accents"}
+EXTRA = {"test_accent": "unseen accents", "test_both": "both unseen"}
 FRACTIONS = (0.01, 0.05, 0.2)
 MOST_MISTAKES = 12
 

@@ -235,7 +235,7 @@ border-top:3px solid var(--c)}
 .idea svg{max-width:300px;margin:0 auto}
 .scroll{overflow-x:auto;margin-top:1.6em;background:var(--card);border:1px solid var(--line);border-radius:10px}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums lining-nums}
-th,td{padding:.7em .85em;text-align:right;white-space:nowrap;vertical-align:top}
+th,td{padding:.7em .7em;text-align:right;white-space:nowrap;vertical-align:top}
 thead th{font-weight:500;color:var(--soft);vertical-align:bottom}
 th:first-child,.left{text-align:left}tbody tr{border-top:1px solid var(--line)}
 tbody th{font-weight:400;border-left:3px solid var(--c)}

@@ -19,7 +19,7 @@ from tests.train.toys import assert_same
 
 ROOT = Path(__file__).parents[2]
 RUN = shlex.split(
-    "digits_seen --model.depths 1 --model.width 4 --batch_size 16 --steps 48 "
+    "digits_seen --model.depths 1 --model.width 4 --batch_size 16 --steps 30 "
     "--log_every 2 --eval_every 7 --checkpoint_every 3"
 )
 
@@ -83,8 +83,8 @@ def kill(running: subprocess.Popen) -> None:
 def killed_and_resumed(folder: Path, seed: int) -> None:
     """Kills the run twice, at random moments, then lets it end."""
     chance = random.Random(seed)
-    first = chance.randrange(0, 20)
-    for step in (first, chance.randrange(first + 6, 40)):
+    first = chance.randrange(0, 12)
+    for step in (first, chance.randrange(first + 6, 24)):
         running = process(folder, "--resume")
         reached(folder, step, running)
         time.sleep(chance.uniform(0, 0.15))
@@ -114,7 +114,7 @@ def test_ctrl_c_and_the_command_it_prints(tmp_path, unbroken):
     assert running.returncode == 130, err
     told, command = err.strip().splitlines()[-2:]
     stopped = max(int(p.name) for p in (folder / "checkpoints").iterdir())
-    assert 3 <= stopped < 48
+    assert 3 <= stopped < 30
     assert told == f"stopped after step {stopped}: saved at step {stopped} in {folder}; go on with --resume"
 
     python, *arguments = shlex.split(command)
