@@ -76,10 +76,14 @@ def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be positive")
     arrays = source.arrays(split)
+    sizes = source.sizes(arrays, batch_size)
     if split == "train" and source.fraction < 1:
         kept = share(arrays["label"], source.fraction, seed)
         arrays = {name: array[kept] for name, array in arrays.items()}
-    sizes = source.sizes(arrays, batch_size)
+        # The whole split's sizes serve every share of it, so seeds share a program; only a few large graphs, repeated
+        # to fill a batch, may need more.
+        least = dict(source.sizes(arrays, batch_size))
+        sizes = tuple((name, max(size, least[name])) for name, size in sizes)
     return Batches(source, jax.device_put(arrays), len(arrays["label"]), batch_size, seed, sizes)
 
 

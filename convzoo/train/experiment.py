@@ -91,7 +91,17 @@ class Experiment:
     def identity(self) -> dict[str, str]:
         """What must be the same for a run to be this one: every field, spelled out, but how often it reports."""
         free = ("log_every", "eval_every", "checkpoint_every")
-        fields = {f.name: repr(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in free}
+        fields: dict[str, str] = {}
+        for own in dataclasses.fields(self):
+            value = getattr(self, own.name)
+            if own.name in free:
+                continue
+            if not dataclasses.is_dataclass(value):
+                fields[own.name] = repr(value)
+                continue
+            fields[own.name] = type(value).__name__
+            inner = [f.name for f in dataclasses.fields(value) if f.name not in ("parent", "name")]
+            fields |= {f"{own.name}.{name}": repr(getattr(value, name)) for name in inner}
         digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         return {**fields, "digest": digest}
 
