@@ -6,7 +6,7 @@ is lowered, in ``convzoo.core.lowering``.
 
 from jaxtyping import Array, Float
 
-from convzoo.core import lowering
+from convzoo.core import lowering as ways
 from convzoo.core.shapes import (
     Geometry,
     Padding,
@@ -28,6 +28,7 @@ def conv(
     dilation: Size = 1,
     groups: int = 1,
     padding: Padding = "HALF",
+    lowering: str | None = None,
 ) -> Float[Array, "batch *new_space out"]:
     """Convolves every spatial axis of ``x`` (cross-correlation, as in every deep-learning library).
 
@@ -37,9 +38,12 @@ def conv(
       stride, dilation: one integer, or one per spatial axis.
       groups: input and output channels are split into this many independent convolutions.
       padding: ``"HALF"``, ``"SAME"``, ``"CAUSAL"``, ``"VALID"`` or one (before, after) pair per spatial axis.
+      lowering: the way to compute it and its derivatives on a CPU, for comparison: ``"lax"`` is XLA's own; None the
+        one that was measured fastest (``core.force`` sets it for a block of code).
 
     Raises:
-      ValueError: the kernel's rank, channels, groups, or any size along an axis does not fit ``x``.
+      ValueError: the kernel's rank, channels, groups, or any size along an axis does not fit ``x``, or the lowering is
+        not known.
       TypeError: a dtype is not floating, or the two differ.
     """
     rank = rank_of(x)
@@ -48,7 +52,7 @@ def conv(
     pads = resolve_padding(padding, x.shape[1:-1], window, stride, dilation)
     geometry = Geometry(stride, pads, (1,) * rank, dilation, groups)
     check_fits(x.shape[1:-1], window, geometry)
-    return lowering.conv(x, kernel, geometry)
+    return ways.conv(x, kernel, geometry, lowering)
 
 
 def conv_transpose(
@@ -59,6 +63,7 @@ def conv_transpose(
     dilation: Size = 1,
     groups: int = 1,
     padding: Padding = "HALF",
+    lowering: str | None = None,
 ) -> Float[Array, "batch *new_space out"]:
     """Transposed convolution: ``y[stride * s + dilation * t - before] += x[s] @ kernel[t]``.
 
@@ -83,7 +88,7 @@ def conv_transpose(
     pads = tuple((r - before, r - after) for r, (before, after) in zip(reaches, cuts, strict=True))
     geometry = Geometry((1,) * rank, pads, stride, dilation, groups)
     check_fits(x.shape[1:-1], window, geometry)
-    return lowering.conv(x, lowering.flip(kernel), geometry)
+    return ways.conv(x, ways.flip(kernel), geometry, lowering)
 
 
 def check_kernel(x: Array, kernel: Array, groups: int) -> tuple[int, ...]:

@@ -1,0 +1,14 @@
+"""How a convolution is computed: two primitives closed under differentiation, and a table of ways for each platform.
+
+``primitives`` defines what is computed and its derivatives, ``dense``, ``depthwise`` and ``grouped`` the ways to
+compute it, ``choice`` picks one by shape from ``ways.json``, measured by ``python -m experiments.bench_conv --sweep``.
+"""
+
+from convzoo.core.lowering.choice import WAYS as WAYS
+from convzoo.core.lowering.choice import force as force
+from convzoo.core.lowering.primitives import conv as conv
+from convzoo.core.lowering.primitives import conv_p as conv_p
+from convzoo.core.lowering.primitives import input_grad as input_grad
+from convzoo.core.lowering.primitives import kernel_grad as kernel_grad
+from convzoo.core.lowering.primitives import kernel_grad_p as kernel_grad_p
+from convzoo.core.lowering.windows import flip as flip
