@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convzoo import core
+from convzoo.core import graph
 from convzoo.core.lowering import choice
 from convzoo.core.shapes import Geometry, out_space
 
@@ -141,9 +142,7 @@ def rounds(peers: dict[str, Callable], seconds: float, least: int = 3, most: int
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
-    if len(values) < 2:
-        return (values[0],) * 3
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
     return low, middle, high
 
 
@@ -185,7 +184,7 @@ def compiled(case: Case, mode: str, lowering: str | None):
 def torch_runs(case: Case, mode: str) -> dict[str, Callable]:
     """Channels first and channels last; nothing where torch is not installed."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError:
         return {}
     torch.set_num_threads(THREADS)
@@ -273,7 +272,7 @@ def append(path: Path, row: dict) -> None:
 # --- steps under vmap and scan ----------------------------------------------------------------------------------------
 
 
-def step_rows(roof: dict[str, float], seconds: float) -> list[dict]:
+def step_rows(seconds: float) -> list[dict]:
     """A training step of a 3x3 convolution over 4 kernels by vmap, and 10 steps inside lax.scan, against the loop."""
     random = np.random.default_rng(0)
     x = jnp.asarray(random.standard_normal((64, 16, 16, 32)), jnp.float32)
@@ -308,6 +307,79 @@ def step_rows(roof: dict[str, float], seconds: float) -> list[dict]:
                 "low": round(low, 3), "high": round(high, 3), "lax_ms": round(middle[base], 3),
                 "ratio_lax": round(middle[base] / middle[name], 3), "load": round(os.getloadavg()[0], 1),
                 "rounds": len(times[name]),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def graph_rows(seconds: float, nodes: int = 170_000, edges: int = 2_300_000, channels: int = 128) -> list[dict]:
+    """The sum over neighbours of ``graph_conv``, degrees as in a citation graph, against segment_sum and PyG."""
+    random = np.random.default_rng(0)
+    popular = random.zipf(1.8, nodes).clip(1, 2000)
+    senders = random.integers(0, nodes, edges)
+    receivers = random.choice(nodes, edges, p=popular / popular.sum())
+    weight, x = (random.standard_normal(shape, np.float32) for shape in ((edges,), (nodes, channels)))
+    integers = [jnp.asarray(a, jnp.int32) for a in (senders, receivers, np.zeros(edges))]
+    listed = core.Edges(integers[0], integers[1], integers[2], jnp.asarray(weight), nodes)
+    table = graph.sort_edges(listed, 1, nodes)
+    x = jnp.asarray(x)
+
+    def runs(table):
+        def forward(x, listed, table):
+            return graph.neighbour_sum(x, listed, 1, table)
+
+        def both(x, listed, table):
+            y, back = jax.vjp(lambda x: forward(x, listed, table), x)
+            return y, *back(y)
+
+        one, two = jax.jit(forward), jax.jit(both)
+        return lambda: one(x, listed, table), lambda: two(x, listed, table)
+
+    (fast, fast_both), (slow, slow_both) = runs(table), runs(None)
+    peers = {
+        "forward": {"convzoo": fast, "segment_sum": slow},
+        "both": {"convzoo": fast_both, "segment_sum": slow_both},
+    }
+    try:
+        import torch  # pyright: ignore[reportMissingImports]
+        from torch_geometric.nn import MessagePassing  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        pass
+    else:
+
+        class Sum(MessagePassing):
+            def forward(self, x, edge_index, weight):
+                return self.propagate(edge_index, x=x, weight=weight)
+
+            def message(self, x_j, weight):
+                return weight[:, None] * x_j
+
+        layer, pairs = Sum(aggr="sum"), torch.from_numpy(np.stack([senders, receivers]))
+        own, factors = torch.from_numpy(np.array(x)), torch.from_numpy(weight)
+        leaf, ct = own.clone().requires_grad_(), torch.ones(nodes, channels)
+
+        def forward():
+            with torch.inference_mode():
+                layer(own, pairs, factors)
+
+        def both():
+            leaf.grad = None
+            layer(leaf, pairs, factors).backward(ct)
+
+        peers["forward"]["torch"], peers["both"]["torch"] = forward, both
+    rows = []
+    for mode, own_peers in peers.items():
+        times = rounds(own_peers, seconds * 2)
+        middle = {name: statistics.median(values) for name, values in times.items()}
+        low, _, high = quartiles(times["convzoo"])
+        rows.append(
+            {
+                "row": "graph_conv", "case": f"{nodes} nodes {edges} edges x{channels}", "mode": mode,
+                "ms": round(middle["convzoo"], 1), "low": round(low, 1), "high": round(high, 1),
+                "lax_ms": round(middle["segment_sum"], 1), "torch_first_ms": round(middle.get("torch", math.nan), 1),
+                "ratio_lax": round(middle["segment_sum"] / middle["convzoo"], 2),
+                "ratio_torch": round(middle.get("torch", math.nan) / middle["convzoo"], 2),
+                "load": round(os.getloadavg()[0], 1), "rounds": len(times["convzoo"]),
             }
         )  # fmt: skip
     return rows
@@ -406,9 +478,6 @@ def time_ways(operation: str, shapes, geometry: Geometry, window, seconds: float
     }
 
 
-SLOW_COMPILE = 1.5  # seconds beyond lax's for which a way has to be twice as fast as the next
-
-
 def write_table(done: dict) -> None:
     """Ways from the fastest on; XLA's own is preferred where nothing is 5 % faster."""
     table: dict[str, list] = {}
@@ -417,8 +486,6 @@ def write_table(done: dict) -> None:
         for name in cost:
             if name in ("lax", "plain"):
                 cost[name] *= 0.95
-            if entry["compile_s"][name] - entry["compile_s"]["lax"] > SLOW_COMPILE:
-                cost[name] *= 2
         own = min(cost["lax"], cost.get("plain", math.inf))
         if "plain" in cost and own == min(cost.values()):
             cost["plain"] = 0  # the same convolution, and fast inside a scan too
@@ -491,10 +558,14 @@ def main() -> None:
                 row = measure(case, mode, roof, seconds)
                 append(args.out, row)
                 print(*(f"{name}={row.get(name, '')}" for name in FIELDS[:11]), flush=True)
-    if args.row in "vmap scan" and ("64x16x16x32>32 k3", "vmap over 4 kernels", "step") not in done:
-        for row in step_rows(roof, seconds):
-            append(args.out, row)
-            print(*(f"{name}={row.get(name, '')}" for name in FIELDS[:11]), flush=True)
+    others = {"vmap over 4 kernels": lambda: step_rows(seconds)}
+    if not args.quick:
+        others["graph_conv"] = lambda: graph_rows(seconds)
+    for name, rows in others.items():
+        if args.row in name and name not in {row for _, row, _ in done}:
+            for row in rows():
+                append(args.out, row)
+                print(*(f"{name}={row.get(name, '')}" for name in FIELDS[:11]), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ receiver is not in ``[0, num_receivers)`` or whose tap the kernel does not have,
 """
 
 import math
+import weakref
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from convzoo.core import neighbours
 from convzoo.core.shapes import (
     AXES,
     Geometry,
@@ -26,6 +29,9 @@ from convzoo.core.shapes import (
     resolve_padding,
     wide,
 )
+
+FEWEST_SORTED = 2**15  # edges from which sorting them once is worth the second it may take
+sorted_tables: dict = {}
 
 
 class Edges(NamedTuple):
@@ -108,25 +114,53 @@ def graph_conv(
     lengths = {name: tuple(getattr(edges, name).shape) for name in Edges._fields[:4]}
     if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
         raise ValueError(f"the edges' arrays must be [edges], all of one length; got {lengths}")
-    return convolve(x, kernel, edges)
+    return convolve(x, kernel, edges, sort_edges(edges, kernel.shape[0], x.shape[0]))
 
 
 @partial(jax.jit, inline=False)
-def convolve(x: Array, kernel: Array, edges: Edges) -> Array:
+def convolve(x: Array, kernel: Array, edges: Edges, table: neighbours.Sorted | None = None) -> Array:
     """Checked arguments; a jit of its own so that ``cost`` finds it by name."""
     taps, (inner, outer), receivers = kernel.shape[0], kernel.shape[1:], edges.num_receivers
-    # A receiver's window, one slot a tap; what is out of range stays so.
-    real = (edges.receivers < receivers) & (edges.taps >= 0) & (edges.taps < taps)
-    slots = jnp.where(real, edges.receivers * taps + edges.taps, receivers * taps)
     if taps == 1 and outer < inner:
-        return neighbour_sum(x @ kernel[0], edges, slots, receivers)
-    windows = neighbour_sum(x, edges, slots, receivers * taps)
+        return neighbour_sum(x @ kernel[0], edges, taps, table)
+    windows = neighbour_sum(x, edges, taps, table)
     return windows.reshape(receivers, taps * inner) @ kernel.reshape(taps * inner, outer)
 
 
-def neighbour_sum(x: Array, edges: Edges, slots: Array, size: int) -> Array:
+def slots_of(receivers, tap, num_receivers: int, taps: int, where=jnp.where):
+    """A receiver's window, one slot a tap; what is out of range stays so."""
+    real = (receivers >= 0) & (receivers < num_receivers) & (tap >= 0) & (tap < taps)
+    return where(real, receivers * taps + tap, num_receivers * taps)
+
+
+def neighbour_sum(x: Array, edges: Edges, taps: int, table: neighbours.Sorted | None) -> Array:
+    if table is not None:
+        return neighbours.neighbour_sum(x, edges.weight, table)
     messages = wide(edges.weight.astype(x.dtype))[:, None] * wide(x[edges.senders])
-    return jax.ops.segment_sum(messages, slots, size).astype(x.dtype)
+    slots = slots_of(edges.receivers, edges.taps, edges.num_receivers, taps)
+    return jax.ops.segment_sum(messages, slots, edges.num_receivers * taps).astype(x.dtype)
+
+
+def sort_edges(edges: Edges, taps: int, nodes) -> neighbours.Sorted | None:
+    """The table of fast sums for many edges whose values are known; kept for as long as their arrays live.
+
+    None for edges that are traced (arguments of a jitted function) and for few edges, where it gains nothing.
+    """
+    arrays, count = edges[:3], edges.senders.shape[0]
+    if not isinstance(count, int) or not isinstance(nodes, int) or count < FEWEST_SORTED or nodes == 0:
+        return None
+    if any(isinstance(a, Tracer) for a in arrays):
+        return None
+    key = (*map(id, arrays), edges.num_receivers, taps, nodes)
+    known = sorted_tables.get(key)
+    if known is None or any(kept() is not a for kept, a in zip(known[0], arrays, strict=True)):
+        for old in [k for k, (kept, _) in sorted_tables.items() if any(ref() is None for ref in kept)]:
+            del sorted_tables[old]
+        senders, receivers, tap = (np.asarray(a) for a in arrays)
+        slots = slots_of(receivers, tap, edges.num_receivers, taps, np.where)
+        table = neighbours.sort(senders, slots, (nodes, edges.num_receivers * taps))
+        known = sorted_tables[key] = tuple(weakref.ref(a) for a in arrays), table
+    return known[1]
 
 
 def neighbour_softmax(

@@ -14,6 +14,7 @@ from convzoo.core.lowering.windows import Array, divisor, pad_space, wide, windo
 from convzoo.core.shapes import Geometry, out_space, reach
 
 MOST_ROWS = 28  # rows summed in one expression: more saves memory traffic, costs compile time and registers
+MOST_UNROLLED = 9
 PAGE = 4096  # rows a multiple of half of this apart fall into the same lines of the first cache
 
 
@@ -96,7 +97,12 @@ def total_of(terms) -> Array:
 
 
 def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
-    """For each tap one pass over everything, ``MOST_ROWS // 2`` rows summed in one expression."""
+    """For each tap one pass over everything, ``MOST_ROWS // 2`` rows summed in one expression.
+
+    Every pass is a kernel of its own to compile, so beyond ``MOST_UNROLLED`` taps the blocks of rows take over.
+    """
+    if math.prod(window) > MOST_UNROLLED:
+        return tile_kernel_grad(x, y, geometry, window)
     x, dtype = repeat(x, y.shape[-1]), wide(x.dtype)
     rows = divisor(y.shape[1], MOST_ROWS // 2)
     y_wide, taps = y.astype(dtype), []

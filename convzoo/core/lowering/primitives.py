@@ -82,7 +82,7 @@ def lowered(function: Callable) -> Callable:
     return plain
 
 
-def like(x, shape: tuple[int, ...]) -> ShapedArray:
+def like(x, shape: tuple) -> ShapedArray:
     """Of this shape, and varying over the mesh axes that ``x`` varies over."""
     if not varying(x):
         return ShapedArray(shape, x.dtype)

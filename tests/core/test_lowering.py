@@ -1,0 +1,274 @@
+"""Every way of computing a convolution against float64 lax: values, derivatives, batching, loops, shards."""
+
+import itertools
+import json
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from jax.sharding import PartitionSpec as P
+
+from convzoo import core
+from convzoo.core import graph
+from convzoo.core.lowering import WAYS, choice, conv, dense, kernel_grad
+from convzoo.core.shapes import Geometry, out_space
+
+# One geometry for each way, small enough to compile in no time: (x, kernel, geometry).
+ONE = (1, 1)
+REPRESENTATIVE = {
+    "plain": ((2, 6, 5, 3), (3, 2, 3, 4), Geometry((2, 1), ((1, 1), (0, 1)), ONE, (1, 2))),
+    "product": ((2, 7, 6, 3), (2, 2, 3, 4), Geometry((2, 2), ((1, 0), (0, 0)), ONE, ONE)),
+    "shuffle": ((2, 4, 3, 3), (3, 4, 3, 4), Geometry(ONE, ((1, 2), (2, 1)), (2, 2), ONE)),
+    "phase": ((2, 4, 3, 4), (3, 2, 1, 4), Geometry(ONE, ((1, 2), (2, 1)), (2, 3), ONE, 4)),
+    "shift": ((2, 6, 7, 4), (3, 2, 1, 4), Geometry((1, 2), ((1, 1), (1, 0)), ONE, (2, 1), 4)),
+    "shift_border": ((2, 7, 6, 4), (3, 3, 1, 8), Geometry((2, 1), ((1, 1), (1, 1)), ONE, ONE, 4)),
+    "shift_image": ((3, 9, 4), (3, 1, 4), Geometry((1,), ((4, 0),), (1,), (2,), 4)),
+    "group": ((2, 5, 6, 8), (3, 3, 2, 12), Geometry(ONE, ((1, 1), (1, 1)), ONE, ONE, 4)),
+}
+on_ways = pytest.mark.parametrize("way", REPRESENTATIVE)
+
+
+def arrays(*shapes, dtype=jnp.float64, seed=0):
+    random = np.random.default_rng(seed)
+    return tuple(jnp.asarray(random.standard_normal(shape), dtype) for shape in shapes)
+
+
+def near(ours, expected, tolerance=1e-11):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=tolerance * max(1, np.abs(b).max())), ours, expected
+    )
+
+
+@st.composite
+def geometries(draw):
+    """(space, window, channels in a group, out in a group, geometry)."""
+    rank = draw(st.sampled_from([1, 2, 3]))
+
+    def several(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    window, steps, dilated = several(1, 4 - (rank == 3)), several(1, 3), draw(st.booleans())
+    pads = tuple(zip(several(-1, 3), several(-1, 3), strict=True))
+    ones = (1,) * rank
+    groups = draw(st.sampled_from([1, 2, 4]))
+    geometry = Geometry(ones if dilated else steps, pads, steps if dilated else ones, several(1, 2), groups)
+    space = several(2, 8 - 2 * (rank == 3))
+    return space, window, draw(st.sampled_from([1, 1, 3])), draw(st.integers(1, 2)), geometry
+
+
+@settings(max_examples=12)
+@given(case=geometries())
+def test_every_way_that_fits_equals_lax_in_float64(case):
+    space, window, inner, outer, geometry = case
+    out, groups = out_space(space, window, geometry), geometry.groups
+    assume(min(out) > 0)
+    with jax.enable_x64(True):
+        x, kernel, y = arrays((2, *space, inner * groups), (*window, inner, outer * groups), (2, *out, outer * groups))
+        fitting = [way for way in WAYS.values() if way.fits(geometry, x.shape[-1], window)]
+        values = jax.jit(lambda x, kernel: [way.conv(x, kernel, geometry) for way in fitting])(x, kernel)
+        grads = jax.jit(lambda x, y: [way.kernel_grad(x, y, geometry, window) for way in fitting])(x, y)
+        for value, grad in zip(values, grads, strict=True):
+            near((value, grad), (values[0], grads[0]))  # "lax" is the first
+
+
+def test_each_way_has_a_case():
+    assert set(REPRESENTATIVE) == set(WAYS) - {"lax"}
+    for way, (x, kernel, geometry) in REPRESENTATIVE.items():
+        assert WAYS[way].fits(geometry, x[-1], kernel[:-2]), way
+
+
+@on_ways
+def test_derivatives_of_derivatives_loops_and_remat(way, x64):
+    """grad, jvp of grad, grad of grad through checkpoint and scan: all in one program for each way."""
+    x_shape, k_shape, geometry = REPRESENTATIVE[way]
+    x, kernel, dx, dk = arrays(x_shape, k_shape, x_shape, k_shape)
+
+    def everything(name):
+        def op(x, kernel):
+            return conv(x, kernel, geometry, name)
+
+        def loss(x, kernel):
+            return jnp.sin(jax.checkpoint(op)(x, kernel)).sum()
+
+        def scanned(x, kernel):
+            return jax.lax.scan(lambda total, scale: (total + loss(x, kernel * scale), None), 0.0, jnp.arange(3.0))[0]
+
+        grad = jax.grad(scanned, (0, 1))
+        value, hessian = jax.jvp(grad, (x, kernel), (dx, dk))
+        twice = jax.grad(lambda x, k: sum(jnp.square(g).sum() for g in grad(x, k)), (0, 1))(x, kernel)
+        return op(x, kernel), value, hessian, twice
+
+    near(jax.jit(partial(everything, way))(), jax.jit(partial(everything, "lax"))(), 1e-10)
+
+
+@on_ways
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_of_a_gradient(way, axes, x64):
+    x_shape, k_shape, geometry = REPRESENTATIVE[way]
+    shapes = [(2, *s) if axis == 0 else s for s, axis in zip((x_shape, k_shape), axes, strict=True)]
+    x, kernel = arrays(*shapes)
+
+    def step(name, x, kernel):
+        y, back = jax.vjp(lambda x, kernel: conv(x, kernel, geometry, name), x, kernel)
+        return y, back(jnp.cos(y))
+
+    ours = jax.jit(jax.vmap(partial(step, way), in_axes=axes))(x, kernel)
+    near(ours, jax.jit(jax.vmap(partial(step, "lax"), in_axes=axes))(x, kernel))
+
+
+@on_ways
+def test_shard_map_keeps_track_of_what_varies(way, x64):
+    x_shape, k_shape, geometry = REPRESENTATIVE[way]
+    x, kernel = arrays(x_shape, k_shape)
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def step(name, x, kernel):
+        y, back = jax.vjp(lambda x, kernel: conv(x, kernel, geometry, name), x, kernel)
+        return y, *back(y)
+
+    sharded = jax.shard_map(
+        partial(step, way),
+        mesh=mesh,
+        in_specs=(P("batch"), P()),
+        out_specs=(P("batch"), P("batch"), P()),
+        check_vma=True,
+    )
+    near(jax.jit(sharded)(x, kernel), jax.jit(partial(step, "lax"))(x, kernel))
+
+
+@on_ways
+def test_float32_is_as_close_as_its_rounding(way, x64):
+    x_shape, k_shape, geometry = REPRESENTATIVE[way]
+    x, kernel = arrays(x_shape, k_shape)
+    y = dense.lax_conv(x, kernel, geometry)
+    exact = y, dense.lax_kernel_grad(x, y, geometry, k_shape[:-2])
+    low = [a.astype("float32") for a in (x, kernel, y)]
+    ours = jax.jit(lambda x, kernel, y: (
+        WAYS[way].conv(x, kernel, geometry), WAYS[way].kernel_grad(x, y, geometry, k_shape[:-2])
+    ))(*low)  # fmt: skip
+    assert all(a.dtype == jnp.float32 for a in ours)
+    near(ours, exact, 2e-6)
+
+
+@pytest.mark.parametrize("height", [1, 5, 29, 31, 60])
+@pytest.mark.parametrize("batch", [1, 3, 4])
+def test_blocks_of_rows_of_any_height(height, batch, x64):
+    """Heights around a block of rows of the depthwise kernel gradient, whole and broken."""
+    geometry = Geometry(ONE, ((1, 1), (1, 1)), ONE, ONE, 2)
+    x, y = arrays((batch, height, 3, 2), (batch, height, 3, 2))
+    ours = jax.jit(lambda x, y: WAYS["shift_border"].kernel_grad(x, y, geometry, (3, 3)))(x, y)
+    near(ours, dense.lax_kernel_grad(x, y, geometry, (3, 3)))
+
+
+# --- the choice -----------------------------------------------------------------------------------------------------
+
+
+def test_lowering_is_an_argument_and_a_context():
+    x, kernel = arrays((1, 8, 8, 4), (3, 3, 1, 4), dtype=jnp.float32)
+
+    def convolutions(**arguments):
+        step = jax.grad(lambda x, k: jnp.square(core.conv(x, k, groups=4, **arguments)).sum(), (0, 1))
+        return jax.jit(step).lower(x, kernel).as_text().count("stablehlo.convolution")
+
+    assert (convolutions(), convolutions(lowering="lax")) == (0, 3)
+    with core.force("lax"):
+        assert convolutions() == 3
+        assert convolutions(lowering="shift") == 0
+    with pytest.raises(ValueError, match="way 'fft' is not known"):
+        core.conv(x, kernel, groups=4, lowering="fft")
+
+
+def test_a_forced_way_that_does_not_fit_falls_back():
+    x, kernel = arrays((1, 8, 4), (3, 4, 4), dtype=jnp.float32)
+    np.testing.assert_allclose(core.conv(x, kernel, lowering="shift"), core.conv(x, kernel), rtol=1e-5)
+
+
+def test_the_table_names_ways_and_its_measured_shapes_are_found():
+    table = choice.table()
+    assert table, "ways.json is missing: python -m experiments.bench_conv --sweep"
+    for kind, rows in table.items():
+        operation = kind.split()[0]
+        assert operation in ("conv", "kernel_grad")
+        for features, ways in rows:
+            assert len(features) == 8
+            assert all(math.isfinite(feature) for feature in features)
+            assert set(ways) <= set(WAYS)
+    assert len(json.dumps(table)) < 50_000, "the table is part of the wheel"
+
+
+def test_the_choice_always_fits():
+    sizes = itertools.product([1, 8], [(5,), (14, 14), (4, 4, 4)], [1, 3], [1, 2], [1, 2], [1, 4, 8], [False, True])
+    for batch, space, k, stride, dilation, groups, dilated in sizes:
+        rank = len(space)
+        ones, window = (1,) * rank, (k,) * rank
+        geometry = Geometry(ones, ((k, k),) * rank, ones, (dilation,) * rank, groups)
+        geometry = geometry._replace(**{"in_dilation" if dilated else "stride": (stride,) * rank})
+        out = out_space(space, window, geometry)
+        for operation in ("conv", "kernel_grad"):
+            way = choice.choose(operation, batch, space, out, geometry, 8, 8, window)
+            assert WAYS[way].fits(geometry, 8, window), (way, geometry)
+
+
+def test_kernel_grad_is_the_gradient(x64):
+    for x_shape, k_shape, geometry in REPRESENTATIVE.values():
+        x, kernel = arrays(x_shape, k_shape)
+        y, back = jax.vjp(lambda k: conv(x, k, geometry), kernel)  # noqa: B023
+        near(kernel_grad(x, y, geometry, k_shape[:-2]), back(y)[0])
+
+
+# --- sums over neighbours -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many_edges(x64, monkeypatch):
+    """Some nodes with many neighbours, some with none, padding among them; few, but sorted all the same."""
+    monkeypatch.setattr(graph, "FEWEST_SORTED", 0)
+    random, nodes, count = np.random.default_rng(0), 30, 300
+    receivers = np.minimum(random.geometric(0.1, count) - 1, nodes + 1)  # the last two are out of range
+    senders, taps = random.integers(0, nodes, count), random.integers(0, 4, count)  # the kernel has three
+    senders, receivers, taps = (jnp.asarray(a, jnp.int32) for a in (senders, receivers, taps))
+    return core.Edges(senders, receivers, taps, jnp.asarray(random.standard_normal(count)), nodes)
+
+
+@pytest.mark.parametrize("kernel_shape", [(3, 4, 5), (1, 4, 2)])
+def test_sorted_edges_change_no_value_and_no_derivative(many_edges, kernel_shape):
+    x, kernel = arrays((30, 4), kernel_shape)
+
+    def everything(op):
+        def grads(x, kernel, weight):
+            def loss(x, kernel, weight):
+                return jnp.sin(op(x, kernel, many_edges._replace(weight=weight))).sum()
+
+            return jax.grad(loss, (0, 1, 2))(x, kernel, weight)
+
+        at = (x, kernel, many_edges.weight)
+        twice = jax.grad(lambda *at: sum(jnp.square(g).sum() for g in grads(*at)), (0, 1, 2))(*at)
+        over_x, over_all = jax.vmap(grads, (0, None, None)), jax.vmap(grads)
+        both = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), at)
+        return op(x, kernel, many_edges), jax.jvp(grads, at, at), twice, over_x(both[0], *at[1:]), over_all(*both)
+
+    assert graph.sort_edges(many_edges, kernel_shape[0], 30) is graph.sort_edges(many_edges, kernel_shape[0], 30)
+    ours = jax.jit(lambda: everything(core.graph_conv))()
+    near(ours, jax.jit(lambda: everything(graph.convolve))())
+
+
+def test_a_table_of_edges_goes_with_its_arrays(many_edges):
+    graph.sort_edges(many_edges, 3, 30)
+    copies = many_edges._replace(senders=many_edges.senders + 0)
+    graph.sort_edges(copies, 3, 30)
+    known = len(graph.sorted_tables)
+    del copies
+    graph.sort_edges(many_edges, 4, 30)
+    assert len(graph.sorted_tables) == known
+
+
+def test_traced_edges_are_not_sorted(many_edges):
+    x, kernel = arrays((30, 4), (3, 4, 5))
+    traced = jax.jit(core.graph_conv)
+    assert "convzoo_neighbour_sum" not in str(jax.make_jaxpr(traced)(x, kernel, many_edges))
+    near(traced(x, kernel, many_edges), core.graph_conv(x, kernel, many_edges))
