@@ -115,7 +115,7 @@ def window_slices(x: Array, window: tuple[int, ...], geometry: Geometry, out: tu
 
 def accumulator(dtype) -> jnp.dtype:
     """Sums of half-precision products are kept in float32."""
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
 
 
 def product_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -181,7 +181,9 @@ def phase_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
         results.append(conv_on_cpu(x, part, geometry=plain._replace(pads=tuple(pads), dilation=tuple(steps)), way=None))
     stacked = jnp.stack(results).reshape(*phases, x.shape[0], *most, kernel.shape[-1])
     order = [rank, *itertools.chain.from_iterable((rank + 1 + a, a) for a in range(rank)), 2 * rank + 1]
-    full = stacked.transpose(order).reshape(x.shape[0], *(m * i for m, i in zip(most, phases, strict=True)), -1)
+    full = stacked.transpose(order).reshape(
+        x.shape[0], *(m * i for m, i in zip(most, phases, strict=True)), kernel.shape[-1]
+    )
     return full[(slice(None), *(slice(0, o) for o in out))]
 
 
