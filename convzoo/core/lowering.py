@@ -19,7 +19,7 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from convzoo.core.shapes import Geometry, out_space, reach
+from convzoo.core.shapes import Geometry, out_space, reach, wide
 
 Array = jax.Array
 DEFAULT, CPU = "default", "cpu"
@@ -113,11 +113,6 @@ def window_slices(x: Array, window: tuple[int, ...], geometry: Geometry, out: tu
         )
 
 
-def accumulator(dtype) -> jnp.dtype:
-    """Sums of half-precision products are kept in float32."""
-    return jnp.dtype(jnp.float64 if dtype == jnp.float64 else jnp.float32)
-
-
 def product_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """A window of one: a matrix product over the channels."""
     out = out_space(x.shape[1:-1], kernel.shape[:-2], geometry)
@@ -135,9 +130,9 @@ def shift_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     multiplier = kernel.shape[-1] // x.shape[-1]
     if multiplier > 1:
         x = jnp.repeat(x, multiplier, axis=-1)
-    wide, total = accumulator(x.dtype), None
+    total = None
     for tap, piece in window_slices(x, window, geometry, out):
-        term = piece.astype(wide) * kernel[tap][0].astype(wide)
+        term = wide(piece) * wide(kernel[tap][0])
         total = term if total is None else total + term
     assert total is not None
     return total.astype(x.dtype)
@@ -212,16 +207,15 @@ def shift_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int,
     if multiplier > 1:
         x = jnp.repeat(x, multiplier, axis=-1)
     x = pad_space(x, geometry.pads)
-    wide = accumulator(x.dtype)
     batch, rows, out = x.shape[0], y.shape[1], y.shape[1:-1]
     (first, *rest), inner = window, geometry
     span = (first - 1) * inner.dilation[0] + 1
 
     def row(total, index):
         n, r = index // rows, index % rows
-        y_row = lax.dynamic_slice(y, (n, r, *(0,) * (y.ndim - 2)), (1, 1, *y.shape[2:]))[0, 0].astype(wide)
+        y_row = wide(lax.dynamic_slice(y, (n, r, *(0,) * (y.ndim - 2)), (1, 1, *y.shape[2:]))[0, 0])
         start = (n, r * inner.stride[0], *(0,) * (x.ndim - 2))
-        x_rows = lax.dynamic_slice(x, start, (1, span, *x.shape[2:]))[0, :: inner.dilation[0]].astype(wide)
+        x_rows = wide(lax.dynamic_slice(x, start, (1, span, *x.shape[2:]))[0, :: inner.dilation[0]])
         taps = []
         for tap in itertools.product(*map(range, rest)):
             begin = [t * d for t, d in zip(tap, inner.dilation[1:], strict=True)]
@@ -230,7 +224,7 @@ def shift_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int,
             taps.append((piece * y_row).sum(tuple(range(1, piece.ndim - 1))))
         return total + jnp.stack(taps, 1), None
 
-    start = jnp.zeros((first, math.prod(rest), y.shape[-1]), wide)
+    start = jnp.zeros((first, math.prod(rest), y.shape[-1]), wide(y).dtype)
     total, _ = lax.scan(row, start, jnp.arange(batch * rows))
     return total.reshape(*window, 1, y.shape[-1]).astype(x.dtype)
 
