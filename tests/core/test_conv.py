@@ -286,15 +286,15 @@ def test_same_is_not_half_at_stride_two():
 def test_causal_never_sees_what_comes_after(name, case):
     """Along every axis alone: output ``r`` sees inputs up to ``r * stride``, or ``r // stride`` transposed."""
     op = jax.jit(partial(OPS[name], **case.arguments))
-    x, kernel, other = values(case.x, case.kernel, case.x, dtype=np.float32)
-    y = op(x, kernel)
+    x, kernel, other = map(np.asarray, values(case.x, case.kernel, case.x, dtype=np.float32))
+    y = np.asarray(op(jnp.asarray(x), jnp.asarray(kernel)))
     for axis, stride in enumerate(case.arguments["stride"], start=1):
         for now in range(x.shape[axis]):
-            later = jnp.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis)) > now
-            changed = op(jnp.where(later, other, x), kernel)
+            later = np.arange(x.shape[axis]).reshape(-1, *(1,) * (x.ndim - 1 - axis)) > now
+            changed = np.asarray(op(jnp.asarray(np.where(later, other, x)), jnp.asarray(kernel)))
             seen = now // stride + 1 if name == "conv" else (now + 1) * stride
-            same = [jax.lax.slice_in_dim(a, 0, min(seen, y.shape[axis]), axis=axis) for a in (y, changed)]
-            np.testing.assert_allclose(*same, rtol=1e-5, atol=1e-5)
+            seen_alone = (slice(None),) * axis + (slice(0, seen),)
+            np.testing.assert_allclose(changed[seen_alone], y[seen_alone], rtol=1e-5, atol=1e-5)
 
 
 @given(case=cases(paddings=NAMES))
@@ -384,9 +384,6 @@ def test_exports_with_a_symbolic_batch(name, case):
 
 
 @on_both
-@pytest.mark.xfail(
-    raises=ZeroDivisionError, reason="phase_conv's last reshape leaves a size to be guessed", strict=False
-)
 @on_representatives
 def test_an_empty_batch_is_fine(name, case):
     x, kernel = values((0, *case.x[1:]), case.kernel, dtype=np.float32)

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convzoo.core.lowering.windows import Array, divisor, pad_space, wide, window_slices
-from convzoo.core.shapes import Geometry, out_space, reach
+from convzoo.core.lowering.windows import Array, divisor, pad_space, window_slices
+from convzoo.core.shapes import Geometry, out_space, reach, wide
 
 MOST_ROWS = 28  # rows summed in one expression: more saves memory traffic, costs compile time and registers
 MOST_UNROLLED = 9
@@ -29,9 +29,9 @@ def shift_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """The sum over taps of shifted inputs times one row of the kernel."""
     window, x = kernel.shape[:-2], repeat(x, kernel.shape[-1])
     out = out_space(x.shape[1:-1], window, geometry)
-    dtype, total = wide(x.dtype), None
+    total = None
     for tap, piece in window_slices(x, window, geometry, out):
-        term = piece.astype(dtype) * kernel[tap][0].astype(dtype)
+        term = wide(piece) * wide(kernel[tap][0])
         total = term if total is None else total + term
     assert total is not None
     return total.astype(x.dtype)
@@ -103,10 +103,10 @@ def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int
     """
     if math.prod(window) > MOST_UNROLLED:
         return tile_kernel_grad(x, y, geometry, window)
-    x, dtype = repeat(x, y.shape[-1]), wide(x.dtype)
+    x = wide(repeat(x, y.shape[-1]))
     rows = divisor(y.shape[1], MOST_ROWS // 2)
-    y_wide, taps = y.astype(dtype), []
-    for _, piece in window_slices(x.astype(dtype), window, geometry, y.shape[1:-1]):
+    y_wide, taps = wide(y), []
+    for _, piece in window_slices(x, window, geometry, y.shape[1:-1]):
         taps.append(
             column_sum(total_of(piece[:, h::rows] * y_wide[:, h::rows] for h in range(rows)).reshape(-1, y.shape[-1]))
         )
@@ -135,7 +135,7 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
     if x.ndim == 3:
         return tile_kernel_grad(*as_rows(x, y, geometry, window)).reshape(*window, 1, y.shape[-1])
     batch, *lead, height, width, channels = y.shape
-    x, dtype = repeat(x, channels), wide(x.dtype)
+    x = repeat(x, channels)
     rows = -(-height // -(-height // MOST_ROWS))
     blocks = -(-height // rows)
     images = divisor(batch, MOST_ROWS // rows)
@@ -167,8 +167,8 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
         starts = [o * s + t * d for o, s, t, d in zip([*above, block], stride, taps, dilation, strict=False)]
         x_size = (images, *ones, (rows - 1) * stride[-2] + 1, x.shape[-2], channels)
         x_block = lax.dynamic_slice(x, (image, *starts, 0, 0), x_size)
-        x_block = x_block.reshape(images, *x_size[-3:]).astype(dtype)
-        y_block = y_block.reshape(images, rows, width, channels).astype(dtype)
+        x_block = wide(x_block.reshape(images, *x_size[-3:]))
+        y_block = wide(y_block.reshape(images, rows, width, channels))
         sums = []
         for tap in range(window[-1]):
             first = tap * dilation[-1]
@@ -179,6 +179,6 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
         old = lax.dynamic_slice_in_dim(total, place, 1)
         return lax.dynamic_update_slice_in_dim(total, old + jnp.stack(sums)[None], place, 0)
 
-    start = jnp.zeros((math.prod(window[:-1]), window[-1], channels), dtype)
+    start = jnp.zeros((math.prod(window[:-1]), window[-1], channels), wide(y).dtype)
     total = jax.lax.fori_loop(0, math.prod(sizes), step, start)
     return total.reshape(*window, 1, channels).astype(x.dtype)

@@ -55,11 +55,6 @@ def window_slices(x: Array, window: tuple[int, ...], geometry: Geometry, out: tu
         yield tap, lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *geometry.stride, 1))
 
 
-def wide(dtype) -> jnp.dtype:
-    """Sums of half-precision products are kept in float32."""
-    return jnp.promote_types(dtype, jnp.float32)
-
-
 def divisor(n, most: int) -> int:
     """The largest divisor of ``n`` that is at most ``most``; 1 for a size that an export leaves open."""
     if not isinstance(n, int):
