@@ -11,7 +11,6 @@ BIN := $(VENV)/bin
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
 
-quickstart: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 quickstart: $(VENV)/.installed-quickstart  ## train four networks on the ten digits, write runs/quickstart/report.html
 	$(BIN)/python -m experiments.compare --workdir runs/quickstart
 

@@ -119,7 +119,9 @@ def count(program: jaxpr.Jaxpr) -> tuple[int, int]:
         ins, outs = [v.aval for v in equation.invars], [v.aval for v in equation.outvars]
         if name in OPERATIONS:
             macs, activations = macs + OPERATIONS[name](ins, outs[0], params), activations + size(outs[0])
-        elif params.get("name") == "convolve" and len(ins) == 6:  # x, kernel and the four arrays of core.Edges
+        elif (
+            params.get("name") == "convolve" and len(ins) >= 6
+        ):  # x, kernel, the four arrays of core.Edges, and those of a table
             macs, activations = macs + graph_macs(ins, outs[0]), activations + size(outs[0])
         elif name == "cond":
             most = max(count(branch.jaxpr) for branch in params["branches"])

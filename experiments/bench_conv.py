@@ -14,23 +14,21 @@ import json
 import math
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.extend
 import jax.numpy as jnp
 import numpy as np
 
-from convzoo import core
-from convzoo.core import graph
+from convzoo import core, environment
 from convzoo.core.lowering import choice
 from convzoo.core.shapes import Geometry, out_space
 
-ALLOCATOR = "glibc.malloc.hugetlb=1"  # without it page faults are half of what is measured, for every peer
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAYS_FILE = Path(choice.__file__).with_name("ways.json")
 
@@ -168,8 +166,8 @@ def step_of(case: Case, mode: str) -> Callable:
     return forward if mode == "forward" else both
 
 
-def compiled(case: Case, mode: str, lowering: str | None):
-    """(run, seconds to compile, bytes of temporaries, y)."""
+def compiled(case: Case, mode: str, lowering: str | None) -> tuple[Callable, float, int, Any]:
+    """(run, seconds to compile, peak bytes, y)."""
     args = case.arrays()
     with core.force(lowering):
         shape = jax.eval_shape(step_of(case, "forward"), *args)
@@ -178,7 +176,8 @@ def compiled(case: Case, mode: str, lowering: str | None):
         program = jax.jit(step_of(case, mode)).lower(*args).compile()
         seconds = time.perf_counter() - start
     memory = program.memory_analysis()
-    return (lambda: program(*args)), seconds, getattr(memory, "temp_size_in_bytes", 0), shape
+    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
+    return (lambda: program(*args)), seconds, sum(getattr(memory, size, 0) for size in sizes), shape
 
 
 def torch_runs(case: Case, mode: str) -> dict[str, Callable]:
@@ -231,7 +230,7 @@ def torch_runs(case: Case, mode: str) -> dict[str, Callable]:
 
 def measure(case: Case, mode: str, roof: dict[str, float], seconds: float) -> dict:
     ours, seconds_ours, memory, y = compiled(case, mode, None)
-    lax, seconds_lax, _, _ = compiled(case, mode, "lax")
+    lax, seconds_lax, memory_lax, _ = compiled(case, mode, "lax")
     times = rounds({"convzoo": ours, "lax": lax, **torch_runs(case, mode)}, seconds)
     low, middle, high = quartiles(times["convzoo"])
     medians = {name: statistics.median(values) for name, values in times.items()}
@@ -245,7 +244,8 @@ def measure(case: Case, mode: str, roof: dict[str, float], seconds: float) -> di
         "row": case.row, "case": case.name, "mode": mode, "ms": round(middle, 3), "low": round(low, 3),
         "high": round(high, 3), **{f"{name}_ms": round(medians[name], 3) for name in medians if name != "convzoo"},
         "ratio_lax": round(medians["lax"] / middle, 3), "ratio_torch": round(torch / middle, 3),
-        "compile_s": round(seconds_ours, 2), "compile_lax_s": round(seconds_lax, 2), "temp_mb": round(memory / 1e6, 1),
+        "compile_s": round(seconds_ours, 2), "compile_lax_s": round(seconds_lax, 2), "peak_mb": round(memory / 1e6, 1),
+        "peak_lax_mb": round(memory_lax / 1e6, 1),
         "gflops": round(gflop / middle * 1e3, 1), "gbs": round(moved / middle * 1e3, 2),
         "intensity": round(gflop / moved, 2), "peak_gflops": round(roof["gflops"]), "peak_gbs": round(roof["gbs"], 1),
         "load": round(os.getloadavg()[0], 1), "rounds": len(times["convzoo"]),
@@ -254,7 +254,17 @@ def measure(case: Case, mode: str, roof: dict[str, float], seconds: float) -> di
 
 FIELDS = (
     *("row", "case", "mode", "ms", "low", "high", "lax_ms", "torch_first_ms", "torch_last_ms", "ratio_lax"),
-    *("ratio_torch", "compile_s", "compile_lax_s", "temp_mb", "gflops", "gbs", "intensity", "peak_gflops"),
+    *(
+        "ratio_torch",
+        "compile_s",
+        "compile_lax_s",
+        "peak_mb",
+        "peak_lax_mb",
+        "gflops",
+        "gbs",
+        "intensity",
+        "peak_gflops",
+    ),
     *("peak_gbs", "load", "rounds"),
 )
 
@@ -297,92 +307,91 @@ def step_rows(seconds: float) -> list[dict]:
         },
         seconds * 2,
     )  # fmt: skip
-    middle = {name: statistics.median(values) for name, values in times.items()}
-    rows = []
-    for name, base, title in (("vmap", "four", "vmap over 4 kernels"), ("scan", "ten", "10 steps in lax.scan")):
-        low, _, high = quartiles(times[name])
-        rows.append(
-            {
-                "row": title, "case": "64x16x16x32>32 k3", "mode": "step", "ms": round(middle[name], 3),
-                "low": round(low, 3), "high": round(high, 3), "lax_ms": round(middle[base], 3),
-                "ratio_lax": round(middle[base] / middle[name], 3), "load": round(os.getloadavg()[0], 1),
-                "rounds": len(times[name]),
-            }
-        )  # fmt: skip
-    return rows
+    return [
+        row_of("step", title, "64x16x16x32>32 k3", {"convzoo": times[name], base: times[base]}, base)
+        for name, base, title in (("vmap", "four", "vmap over 4 kernels"), ("scan", "ten", "10 steps in lax.scan"))
+    ]
 
 
 def graph_rows(seconds: float, nodes: int = 170_000, edges: int = 2_300_000, channels: int = 128) -> list[dict]:
-    """The sum over neighbours of ``graph_conv``, degrees as in a citation graph, against segment_sum and PyG."""
+    """``graph_conv``, degrees as in a citation graph, against the same by segment_sum and by PyTorch Geometric's
+    GCNConv, from an edge list (``torch_first``) and from a sparse matrix (``torch_last``)."""
     random = np.random.default_rng(0)
     popular = random.zipf(1.8, nodes).clip(1, 2000)
     senders = random.integers(0, nodes, edges)
     receivers = random.choice(nodes, edges, p=popular / popular.sum())
     weight, x = (random.standard_normal(shape, np.float32) for shape in ((edges,), (nodes, channels)))
+    kernel = random.standard_normal((1, channels, channels), np.float32) * channels**-0.5
     integers = [jnp.asarray(a, jnp.int32) for a in (senders, receivers, np.zeros(edges))]
     listed = core.Edges(integers[0], integers[1], integers[2], jnp.asarray(weight), nodes)
-    table = graph.sort_edges(listed, 1, nodes)
-    x = jnp.asarray(x)
+    table = core.sort_edges(listed, 1, nodes)
+    arrays = jnp.asarray(x), jnp.asarray(kernel), jnp.ones((nodes, channels))
 
     def runs(table):
-        def forward(x, listed, table):
-            return graph.neighbour_sum(x, listed, 1, table)
+        def forward(x, kernel, _, listed, table):
+            return core.graph_conv(x, kernel, listed, table)
 
-        def both(x, listed, table):
-            y, back = jax.vjp(lambda x: forward(x, listed, table), x)
-            return y, *back(y)
+        def both(x, kernel, ct, listed, table):
+            y, back = jax.vjp(lambda x, kernel: core.graph_conv(x, kernel, listed, table), x, kernel)
+            return y, *back(ct)
 
-        one, two = jax.jit(forward), jax.jit(both)
-        return lambda: one(x, listed, table), lambda: two(x, listed, table)
+        # The edges are arguments, so that nothing is sorted but by the table.
+        programs = [jax.jit(run).lower(*arrays, listed, table).compile() for run in (forward, both)]
+        return [lambda program=program: program(*arrays, listed, table) for program in programs]
 
-    (fast, fast_both), (slow, slow_both) = runs(table), runs(None)
     peers = {
-        "forward": {"convzoo": fast, "segment_sum": slow},
-        "both": {"convzoo": fast_both, "segment_sum": slow_both},
+        mode: {"convzoo": fast, "segment_sum": slow}
+        for mode, fast, slow in zip(("forward", "both"), runs(table), runs(None), strict=True)
     }
+    for name, (forward, both) in geometric_runs(senders, receivers, weight, x, kernel).items():
+        peers["forward"][name], peers["both"][name] = forward, both
+    return [
+        row_of(mode, "graph_conv", f"{nodes} nodes {edges} edges x{channels}", rounds(own, seconds * 4), "segment_sum")
+        for mode, own in peers.items()
+    ]
+
+
+def geometric_runs(senders, receivers, weight, x, kernel) -> dict[str, tuple[Callable, Callable]]:
+    """{peer: (forward, forward and gradients)} of GCNConv without its own normalisation; empty where not installed."""
     try:
         import torch  # pyright: ignore[reportMissingImports]
-        from torch_geometric.nn import MessagePassing  # pyright: ignore[reportMissingImports]
+        from torch_geometric.nn import GCNConv  # pyright: ignore[reportMissingImports]
     except ImportError:
-        pass
-    else:
+        return {}
+    torch.set_num_threads(THREADS)
+    nodes, channels = x.shape
+    layer = GCNConv(channels, channels, normalize=False, bias=False)
+    with torch.no_grad():
+        layer.lin.weight.copy_(torch.from_numpy(kernel[0].T.copy()))
+    pairs, factors = torch.from_numpy(np.stack([senders, receivers])), torch.from_numpy(weight)
+    matrix = torch.sparse_coo_tensor(pairs.flip(0), factors, (nodes, nodes)).coalesce().to_sparse_csr()
+    leaf, ct = torch.from_numpy(x.copy()).requires_grad_(), torch.ones(nodes, channels)
 
-        class Sum(MessagePassing):
-            def forward(self, x, edge_index, weight):
-                return self.propagate(edge_index, x=x, weight=weight)
-
-            def message(self, x_j, weight):
-                return weight[:, None] * x_j
-
-        layer, pairs = Sum(aggr="sum"), torch.from_numpy(np.stack([senders, receivers]))
-        own, factors = torch.from_numpy(np.array(x)), torch.from_numpy(weight)
-        leaf, ct = own.clone().requires_grad_(), torch.ones(nodes, channels)
-
+    def both_of(*graph):
         def forward():
             with torch.inference_mode():
-                layer(own, pairs, factors)
+                layer(leaf, *graph)
 
         def both():
-            leaf.grad = None
-            layer(leaf, pairs, factors).backward(ct)
+            leaf.grad = layer.lin.weight.grad = None
+            layer(leaf, *graph).backward(ct)
 
-        peers["forward"]["torch"], peers["both"]["torch"] = forward, both
-    rows = []
-    for mode, own_peers in peers.items():
-        times = rounds(own_peers, seconds * 2)
-        middle = {name: statistics.median(values) for name, values in times.items()}
-        low, _, high = quartiles(times["convzoo"])
-        rows.append(
-            {
-                "row": "graph_conv", "case": f"{nodes} nodes {edges} edges x{channels}", "mode": mode,
-                "ms": round(middle["convzoo"], 1), "low": round(low, 1), "high": round(high, 1),
-                "lax_ms": round(middle["segment_sum"], 1), "torch_first_ms": round(middle.get("torch", math.nan), 1),
-                "ratio_lax": round(middle["segment_sum"] / middle["convzoo"], 2),
-                "ratio_torch": round(middle.get("torch", math.nan) / middle["convzoo"], 2),
-                "load": round(os.getloadavg()[0], 1), "rounds": len(times["convzoo"]),
-            }
-        )  # fmt: skip
-    return rows
+        return forward, both
+
+    return {"torch_first": both_of(pairs, factors), "torch_last": both_of(matrix)}
+
+
+def row_of(mode: str, row: str, case: str, times: dict[str, list[float]], base: str) -> dict:
+    """A line of the CSV without a roof: ``base`` stands where lax stands elsewhere."""
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    low, own, high = quartiles(times["convzoo"])
+    torch = {f"{name}_ms": round(ms, 3) for name, ms in middle.items() if name.startswith("torch")}
+    return {
+        "row": row, "case": case, "mode": mode, "ms": round(own, 3), "low": round(low, 3), "high": round(high, 3),
+        "lax_ms": round(middle[base], 3), **torch, "ratio_lax": round(middle[base] / own, 3),
+        "ratio_torch": round(min(torch.values(), default=math.nan) / own, 3),
+        "load": round(os.getloadavg()[0], 1), "rounds": len(times["convzoo"]),
+    }  # fmt: skip
 
 
 # --- the sweep --------------------------------------------------------------------------------------------------------
@@ -479,10 +488,11 @@ def time_ways(operation: str, shapes, geometry: Geometry, window, seconds: float
 
 
 def write_table(done: dict) -> None:
-    """Ways from the fastest on; XLA's own is preferred where nothing is 5 % faster."""
+    """Ways from the fastest on, a second of compilation counted as an eighth of the time; XLA's own is preferred where
+    nothing is 5 % faster."""
     table: dict[str, list] = {}
     for entry in done.values():
-        cost = dict(entry["ms"])
+        cost = {name: ms * (1 + entry["compile_s"][name] / 8) for name, ms in entry["ms"].items()}
         for name in cost:
             if name in ("lax", "plain"):
                 cost[name] *= 0.95
@@ -498,51 +508,132 @@ def write_table(done: dict) -> None:
     WAYS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-# --- the roofline -----------------------------------------------------------------------------------------------------
+def errors(done: Path) -> None:
+    """Prints, for each way, its largest float32 error over the shapes of the sweep, batch 1, against lax in float64."""
+    worst: dict[tuple[str, str], float] = {}
+    for key in json.loads(done.read_text()):
+        operation, shapes, geometry, window = json.loads(key)
+        geometry = Geometry(*(tuple(map(to_tuple, part)) if isinstance(part, list) else part for part in geometry))
+        if operation == "kernel_grad":
+            shapes = [[1, *shapes[0][1:]], [1, *shapes[1][1:]]]
+            extra, channels, window = (geometry, tuple(window)), shapes[0][-1], tuple(window)
+        else:
+            shapes = [[1, *shapes[0][1:]], shapes[1]]
+            extra, channels, window = (geometry,), shapes[0][-1], tuple(shapes[1][:-2])
+        random = np.random.default_rng(0)
+        arrays = [random.standard_normal(shape) for shape in shapes]
+        with jax.enable_x64(True):
+            exact = jax.jit(lambda a, b: getattr(choice.WAYS["lax"], operation)(a, b, *extra))(*arrays)  # noqa: B023
+        exact = np.asarray(exact)
+        for name, way in choice.WAYS.items():
+            if way.fits(geometry, channels, window):
+                single = [jnp.asarray(a, jnp.float32) for a in arrays]
+                found = jax.jit(lambda a, b: getattr(way, operation)(a, b, *extra))(*single)  # noqa: B023
+                error = float(np.abs(np.asarray(found) - exact).max() / np.abs(exact).max())
+                worst[name, operation] = max(worst.get((name, operation), 0.0), error)
+    for name in choice.WAYS:
+        print(
+            name,
+            *(f"{operation} {worst.get((name, operation), math.nan):.1e}" for operation in ("conv", "kernel_grad")),
+        )
+
+
+def to_tuple(part):
+    return tuple(part) if isinstance(part, list) else part
+
+
+# --- pictures and tables ----------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> list[dict]:
+    with path.open() as file:
+        return [{k: number(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def number(text: str):
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        return text
+
+
+def tell(path: Path) -> None:
+    """Prints one line of a table for each kind of operator: the range and the median of its ratios."""
+    rows = read(path)
+    print("| operator | mode | against lax | against torch | compile, against lax |\n|---|---|---|---|---|")
+    for name, mode in dict.fromkeys((row["row"], row["mode"]) for row in rows):
+        own = [row for row in rows if (row["row"], row["mode"]) == (name, mode)]
+        cells = [spread([row[key] for row in own]) for key in ("ratio_lax", "ratio_torch")]
+        cells.append(spread([row["compile_s"] / row["compile_lax_s"] for row in own]))
+        print(f"| {name} ({len(own)}) | {mode} | {' | '.join(cells)} |")
+
+
+def spread(values: list[float]) -> str:
+    values = [value for value in values if not math.isnan(value)]
+    if len(values) < 2:
+        return f"{values[0]:.2f}" if values else "-"
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def plot(path: Path, folder: Path) -> None:
-    """``folder/roofline.png``: GFLOP/s over FLOP per byte of every row, below the machine's measured peaks."""
+    """``folder/speed_roofline.png``: GFLOP/s over FLOP per byte, below the machine's measured peaks, and
+    ``folder/speed_ratios.png``: every row's ratio to lax and to torch."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    with path.open() as file:
-        rows = [row for row in csv.DictReader(file) if row["gflops"]]
-    top = max(float(row["peak_gflops"]) for row in rows)
-    slope = max(float(row["peak_gbs"]) for row in rows)
+    rows = [row for row in read(path) if not math.isnan(row["ratio_lax"])]
+    names = list(dict.fromkeys(row["row"] for row in rows if not math.isnan(row["gflops"])))
+    under = [row for row in rows if row["row"] in names]
+    top, slope = (max(row[peak] for row in under) for peak in ("peak_gflops", "peak_gbs"))
+    modes = {"forward": "o", "both": "^"}
     figure, axes = plt.subplots(figsize=(8, 5))
     span = np.geomspace(0.3, 2000, 100)
     axes.loglog(span, np.minimum(top, slope * span), color="black", label=f"peak {top:.0f} GFLOP/s, {slope:.0f} GB/s")
-    for index, name in enumerate(dict.fromkeys(row["row"] for row in rows)):
-        for mode, marker in (("forward", "o"), ("both", "^")):
-            own = [row for row in rows if row["row"] == name and row["mode"] == mode]
-            places = [float(row["intensity"]) for row in own], [float(row["gflops"]) for row in own]
-            label = name if mode == "forward" else None
-            axes.scatter(*places, marker=marker, color=f"C{index}", label=label)
+    for index, name in enumerate(names):
+        for mode, marker in modes.items():
+            own = [row for row in under if (row["row"], row["mode"]) == (name, mode)]
+            places = [row["intensity"] for row in own], [row["gflops"] for row in own]
+            axes.scatter(*places, marker=marker, color=f"C{index}", label=name if mode == "forward" else None)
     axes.set(
         xlabel="FLOP per byte that must move", ylabel="GFLOP/s", title="circles: forward, triangles: with gradients"
     )
     axes.legend(fontsize=8)
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "roofline.png", dpi=120, bbox_inches="tight")
+    figure.savefig(folder / "speed_roofline.png", dpi=110, bbox_inches="tight")
+
+    figure, both = plt.subplots(1, 2, figsize=(10, 0.5 + 0.45 * len(names)), sharey=True)
+    for axes, key, title in zip(
+        both, ("ratio_lax", "ratio_torch"), ("against lax", "against torch's best"), strict=True
+    ):
+        for (mode, marker), offset in zip(modes.items(), (0.15, -0.15), strict=True):
+            own = [row for row in under if row["mode"] == mode]
+            places = [-names.index(row["row"]) + offset for row in own]
+            axes.scatter([row[key] for row in own], places, marker=marker, s=22, label=mode)
+        axes.axvline(1, color="black", linewidth=1)
+        axes.set(xscale="log", title=f"{title}; right of the line convzoo is faster")
+        axes.title.set_fontsize(9)
+    both[0].set_yticks([-i for i in range(len(names))], names)
+    both[0].legend(["forward", "with gradients"], fontsize=8)
+    figure.savefig(folder / "speed_ratios.png", dpi=110, bbox_inches="tight")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a third of the rows, under 3 minutes")
     parser.add_argument("--sweep", action="store_true", help="measure every way on every shape and write ways.json")
-    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw the roofline of an earlier run")
+    parser.add_argument("--errors", action="store_true", help="print each way's largest error over an earlier sweep")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw an earlier run, print its table")
     parser.add_argument("--row", default="", help="only rows whose name contains this")
     parser.add_argument("--seconds", type=float, default=1.5, help="for the timing of one row")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/conv.csv"))
     args = parser.parse_args()
-    if "GLIBC_TUNABLES" not in os.environ:  # read when a process starts
-        command = [sys.executable, "-m", "experiments.bench_conv", *sys.argv[1:]]
-        os.execve(sys.executable, command, os.environ | {"GLIBC_TUNABLES": ALLOCATOR})
     if args.plot:
+        tell(args.out)
         return plot(args.out, args.plot)
+    if args.errors:
+        return errors(args.out.with_name("sweep.json"))
     if args.sweep:
         return sweep(args.seconds / 4, args.out.with_name("sweep.json"))
     done = set()
@@ -550,7 +641,7 @@ def main() -> None:
         with args.out.open() as file:
             done = {(row["case"], row["row"], row["mode"]) for row in csv.DictReader(file)}
     roof = peaks()
-    print(f"peaks: {roof['gflops']:.0f} GFLOP/s, {roof['gbs']:.1f} GB/s; {THREADS} threads; {ALLOCATOR}")
+    print(f"peaks: {roof['gflops']:.0f} GFLOP/s, {roof['gbs']:.1f} GB/s; {THREADS} threads")
     seconds = args.seconds / 3 if args.quick else args.seconds
     for case in ROWS:
         for mode in ("forward", "both"):
@@ -569,4 +660,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    environment.restart()
     main()

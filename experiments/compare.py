@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 import convzoo
-from convzoo import data, train
+from convzoo import data, environment, train
 from convzoo.models.graphnet import GraphNet
 from convzoo.models.mlp import MLP
 from convzoo.train import Experiment, State
@@ -327,4 +327,5 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    environment.restart()
     sys.exit(main())

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import configs
-from convzoo import data, train
+from convzoo import data, environment, train
 from convzoo.train import Experiment, State
 
 PARTS = ("model", "task", "data")
@@ -194,4 +194,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    environment.restart()
     sys.exit(main())

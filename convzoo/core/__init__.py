@@ -8,6 +8,7 @@ from convzoo.core.graph import graph_conv as graph_conv
 from convzoo.core.graph import grid_edges as grid_edges
 from convzoo.core.graph import neighbour_softmax as neighbour_softmax
 from convzoo.core.graph import readout as readout
+from convzoo.core.graph import sort_edges as sort_edges
 from convzoo.core.lowering import force as force
 from convzoo.core.norm import batch_norm as batch_norm
 from convzoo.core.norm import global_response_norm as global_response_norm

@@ -90,15 +90,20 @@ def grid_edges(space: Size, window: Size, *, stride: Size = 1, dilation: Size = 
 
 
 def graph_conv(
-    x: Float[Array, "nodes in"], kernel: Float[Array, "taps in out"], edges: Edges
+    x: Float[Array, "nodes in"],
+    kernel: Float[Array, "taps in out"],
+    edges: Edges,
+    table: neighbours.Sorted | None = None,
 ) -> Float[Array, "receivers out"]:
     """``y[r] = sum over edges (s, r, t) of weight * x[s] @ kernel[t]``.
 
     One tap with weights ``1 / sqrt(degree * degree)`` is a GCN (Kipf & Welling 2017, arXiv:1609.02907); one tap per
-    relation an R-GCN (arXiv:1703.06103); one tap per offset of a grid is ``conv`` (``grid_edges``).
+    relation an R-GCN (arXiv:1703.06103); one tap per offset of a grid is ``conv`` (``grid_edges``). ``table``, from
+    ``sort_edges`` of the same edges, makes the sums faster on a CPU; it needs giving only where edges are traced.
 
     Raises:
-      ValueError: the kernel's axes or channels do not fit ``x``, or the edges' arrays differ in length.
+      ValueError: the kernel's axes or channels do not fit ``x``, the edges' arrays differ in length, or the table is of
+        other edges.
       TypeError: a dtype is not floating, or the two differ.
     """
     check_floating(x=x, kernel=kernel)
@@ -114,7 +119,15 @@ def graph_conv(
     lengths = {name: tuple(getattr(edges, name).shape) for name in Edges._fields[:4]}
     if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
         raise ValueError(f"the edges' arrays must be [edges], all of one length; got {lengths}")
-    return convolve(x, kernel, edges, sort_edges(edges, kernel.shape[0], x.shape[0]))
+    if table is None:
+        table = known_table(edges, kernel.shape[0], x.shape[0])
+    sizes = (edges.senders.shape[0], edges.num_receivers * kernel.shape[0], x.shape[0])
+    if table is not None and (table.senders.shape[0], len(table.forward.place), len(table.backward.place)) != sizes:
+        raise ValueError(
+            f"the table is of {table.senders.shape[0]} edges between {len(table.backward.place)} nodes and "
+            f"{len(table.forward.place)} slots (receivers x taps); these are {sizes[0]}, {sizes[2]} and {sizes[1]}"
+        )
+    return convolve(x, kernel, edges, table)
 
 
 @partial(jax.jit, inline=False)
@@ -141,11 +154,29 @@ def neighbour_sum(x: Array, edges: Edges, taps: int, table: neighbours.Sorted | 
     return jax.ops.segment_sum(messages, slots, edges.num_receivers * taps).astype(x.dtype)
 
 
-def sort_edges(edges: Edges, taps: int, nodes) -> neighbours.Sorted | None:
-    """The table of fast sums for many edges whose values are known; kept for as long as their arrays live.
+def sort_edges(edges: Edges, taps: int, nodes: int) -> neighbours.Sorted:
+    """The edges sorted by receiver and by sender, which ``graph_conv`` sums several times faster on a CPU.
 
-    None for edges that are traced (arguments of a jitted function) and for few edges, where it gains nothing.
+    It holds indices alone, so weights may change and be learned. Edges whose arrays are concrete where ``graph_conv``
+    sees them (not arguments of a jitted function) are sorted by itself, once, if they are many.
+
+    Args:
+      edges: concrete arrays.
+      taps: the kernel's.
+      nodes: the senders' number, ``x.shape[0]``.
+
+    Raises:
+      ValueError: traced edges.
     """
+    if any(isinstance(a, Tracer) for a in edges[:3]):
+        raise ValueError("edges are sorted outside jit: call sort_edges where their arrays are concrete")
+    senders, receivers, tap = (np.asarray(a) for a in edges[:3])
+    slots = slots_of(receivers, tap, edges.num_receivers, taps, np.where)
+    return neighbours.sort(senders, slots, (nodes, edges.num_receivers * taps))
+
+
+def known_table(edges: Edges, taps: int, nodes) -> neighbours.Sorted | None:
+    """``sort_edges`` of many concrete edges, kept for as long as their arrays live; None for traced or few ones."""
     arrays, count = edges[:3], edges.senders.shape[0]
     if not isinstance(count, int) or not isinstance(nodes, int) or count < FEWEST_SORTED or nodes == 0:
         return None
@@ -156,10 +187,7 @@ def sort_edges(edges: Edges, taps: int, nodes) -> neighbours.Sorted | None:
     if known is None or any(kept() is not a for kept, a in zip(known[0], arrays, strict=True)):
         for old in [k for k, (kept, _) in sorted_tables.items() if any(ref() is None for ref in kept)]:
             del sorted_tables[old]
-        senders, receivers, tap = (np.asarray(a) for a in arrays)
-        slots = slots_of(receivers, tap, edges.num_receivers, taps, np.where)
-        table = neighbours.sort(senders, slots, (nodes, edges.num_receivers * taps))
-        known = sorted_tables[key] = tuple(weakref.ref(a) for a in arrays), table
+        known = sorted_tables[key] = tuple(weakref.ref(a) for a in arrays), sort_edges(edges, taps, nodes)
     return known[1]
 
 

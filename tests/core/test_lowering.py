@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jax.sharding import PartitionSpec as P
 
-from convzoo import core
+from convzoo import core, zoo
 from convzoo.core import graph
 from convzoo.core.lowering import WAYS, choice, conv, dense, kernel_grad
 from convzoo.core.shapes import Geometry, out_space
@@ -252,23 +252,47 @@ def test_sorted_edges_change_no_value_and_no_derivative(many_edges, kernel_shape
         both = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), at)
         return op(x, kernel, many_edges), jax.jvp(grads, at, at), twice, over_x(both[0], *at[1:]), over_all(*both)
 
-    assert graph.sort_edges(many_edges, kernel_shape[0], 30) is graph.sort_edges(many_edges, kernel_shape[0], 30)
     ours = jax.jit(lambda: everything(core.graph_conv))()
     near(ours, jax.jit(lambda: everything(graph.convolve))())
 
 
-def test_a_table_of_edges_goes_with_its_arrays(many_edges):
-    graph.sort_edges(many_edges, 3, 30)
+def test_edges_are_sorted_once_and_forgotten_with_their_arrays(many_edges):
+    def known(edges, taps=3):
+        return graph.known_table(edges, taps, 30)
+
+    assert known(many_edges) is known(many_edges)
     copies = many_edges._replace(senders=many_edges.senders + 0)
-    graph.sort_edges(copies, 3, 30)
-    known = len(graph.sorted_tables)
+    assert known(copies) is not known(many_edges)
+    count = len(graph.sorted_tables)
     del copies
-    graph.sort_edges(many_edges, 4, 30)
-    assert len(graph.sorted_tables) == known
+    known(many_edges, 4)
+    assert len(graph.sorted_tables) == count
 
 
-def test_traced_edges_are_not_sorted(many_edges):
+def test_traced_edges_are_sorted_by_a_table_that_goes_with_them(many_edges):
     x, kernel = arrays((30, 4), (3, 4, 5))
-    traced = jax.jit(core.graph_conv)
-    assert "convzoo_neighbour_sum" not in str(jax.make_jaxpr(traced)(x, kernel, many_edges))
-    near(traced(x, kernel, many_edges), core.graph_conv(x, kernel, many_edges))
+    traced, table = jax.jit(core.graph_conv), core.sort_edges(many_edges, 3, 30)
+    without, given = (str(jax.make_jaxpr(traced)(x, kernel, many_edges, t)) for t in (None, table))
+    assert "convzoo_neighbour_sum" in given
+    assert "convzoo_neighbour_sum" not in without
+    expected = graph.convolve(x, kernel, many_edges)
+    near(traced(x, kernel, many_edges), expected)
+    near(traced(x, kernel, many_edges, table), expected)
+
+
+def test_a_table_changes_no_cost(many_edges):
+    x, kernel = arrays((30, 4), (3, 4, 5))
+    table = core.sort_edges(many_edges, 3, 30)
+    with_it, without = (
+        zoo.count(jax.make_jaxpr(graph.convolve)(x, kernel, many_edges, t).jaxpr) for t in (table, None)
+    )
+    assert with_it == without
+    assert without[0] > 0
+
+
+def test_a_table_of_other_edges_is_refused(many_edges, unchecked):
+    x, kernel = arrays((30, 4), (3, 4, 5))
+    with pytest.raises(ValueError, match=r"table is of 300 edges between 30 nodes and 120 slots"):
+        core.graph_conv(x, kernel, many_edges, core.sort_edges(many_edges, 4, 30))
+    with pytest.raises(ValueError, match="outside jit"):
+        jax.jit(lambda edges: core.sort_edges(edges, 3, 30))(many_edges)

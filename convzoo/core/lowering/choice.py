@@ -15,6 +15,7 @@ from convzoo.core.shapes import Geometry, out_space
 
 forced_way = jax.make_user_context(None)
 MOST_TAPS = 343  # of a depthwise window; a longer sum takes longer to compile than it saves
+MOST_BORDERED = 9  # the borders are sums of their own, each compiled; for more taps they gain nothing
 MOST_PHASES = 16
 USUAL = 4.0  # the logarithm taken for a size that an export leaves open
 
@@ -41,6 +42,10 @@ def is_product(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bo
 
 def is_shiftable(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
     return is_depthwise(geometry, channels) and not is_dilated(geometry) and math.prod(window) <= MOST_TAPS
+
+
+def has_borders(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
+    return is_shiftable(geometry, channels, window) and math.prod(window) <= MOST_BORDERED
 
 
 def is_grouped(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
@@ -78,7 +83,7 @@ WAYS = {
     "shuffle": Way(dense.shuffle_conv, phase[1], can_shuffle),
     "phase": Way(*phase, has_phases),
     "shift": Way(depthwise.shift_conv, depthwise.unroll_kernel_grad, is_shiftable),
-    "shift_border": Way(depthwise.border_conv, depthwise.tile_kernel_grad, is_shiftable),
+    "shift_border": Way(depthwise.border_conv, depthwise.tile_kernel_grad, has_borders),
     "shift_image": Way(depthwise.image_conv, depthwise.tile_kernel_grad, is_shiftable),
     "group": Way(*group, is_grouped),
 }

@@ -15,6 +15,7 @@ from convzoo.core.shapes import Geometry, out_space, reach, wide
 
 MOST_ROWS = 28  # rows summed in one expression: more saves memory traffic, costs compile time and registers
 MOST_UNROLLED = 9
+CHAINS = 4  # partial sums: one sum of many terms waits for each addition to end before the next
 PAGE = 4096  # rows a multiple of half of this apart fall into the same lines of the first cache
 
 
@@ -29,12 +30,8 @@ def shift_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """The sum over taps of shifted inputs times one row of the kernel."""
     window, x = kernel.shape[:-2], repeat(x, kernel.shape[-1])
     out = out_space(x.shape[1:-1], window, geometry)
-    total = None
-    for tap, piece in window_slices(x, window, geometry, out):
-        term = wide(piece) * wide(kernel[tap][0])
-        total = term if total is None else total + term
-    assert total is not None
-    return total.astype(x.dtype)
+    terms = [wide(piece) * wide(kernel[tap][0]) for tap, piece in window_slices(x, window, geometry, out)]
+    return total_of(total_of(terms[n::CHAINS]) for n in range(min(CHAINS, len(terms)))).astype(x.dtype)
 
 
 def border_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
