@@ -3,8 +3,10 @@
 ``x[*space, in]`` meets ``kernel[*window, 1, in * multiplier]``; a multiplier repeats the channels of x.
 """
 
+import functools
 import itertools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,8 @@ from convzoo.core.shapes import Geometry, out_space, reach, wide
 
 MOST_ROWS = 28  # rows summed in one expression: more saves memory traffic, costs compile time and registers
 MOST_UNROLLED = 9
-CHAINS = 4  # partial sums: one sum of many terms waits for each addition to end before the next
+MOST_COLUMNS = 8
+CHAINS = 4
 PAGE = 4096  # rows a multiple of half of this apart fall into the same lines of the first cache
 
 
@@ -31,7 +34,7 @@ def shift_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     window, x = kernel.shape[:-2], repeat(x, kernel.shape[-1])
     out = out_space(x.shape[1:-1], window, geometry)
     terms = [wide(piece) * wide(kernel[tap][0]) for tap, piece in window_slices(x, window, geometry, out)]
-    return total_of(total_of(terms[n::CHAINS]) for n in range(min(CHAINS, len(terms)))).astype(x.dtype)
+    return total_of(terms).astype(x.dtype)
 
 
 def border_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -86,11 +89,10 @@ def column_sum(rows: Array) -> Array:
     return (jnp.ones((1, rows.shape[0]), rows.dtype) @ rows)[0]
 
 
-def total_of(terms) -> Array:
-    total, *rest = terms
-    for term in rest:
-        total = total + term
-    return total
+def total_of(terms: list[Array]) -> Array:
+    """Their sum in ``CHAINS`` partial sums: in a single one each addition waits for the one before it."""
+    chains = [functools.reduce(operator.add, terms[n::CHAINS]) for n in range(min(CHAINS, len(terms)))]
+    return functools.reduce(operator.add, chains)
 
 
 def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
@@ -105,7 +107,7 @@ def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int
     y_wide, taps = wide(y), []
     for _, piece in window_slices(x, window, geometry, y.shape[1:-1]):
         taps.append(
-            column_sum(total_of(piece[:, h::rows] * y_wide[:, h::rows] for h in range(rows)).reshape(-1, y.shape[-1]))
+            column_sum(total_of([piece[:, h::rows] * y_wide[:, h::rows] for h in range(rows)]).reshape(-1, y.shape[-1]))
         )
     return jnp.stack(taps).reshape(*window, 1, y.shape[-1]).astype(x.dtype)
 
@@ -124,7 +126,8 @@ def as_rows(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]):
 
 
 def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
-    """A loop over blocks of up to ``MOST_ROWS`` rows and the taps above a row; each block stays in the cache.
+    """A loop over blocks of up to ``MOST_ROWS`` rows and over the taps, up to ``MOST_COLUMNS`` of a row of taps at a
+    time; each block stays in the cache.
 
     The sum over a block's rows, for all columns at once, is one expression, so it needs no memory; the sum over the
     columns follows as a product.
@@ -138,18 +141,20 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
     images = divisor(batch, MOST_ROWS // rows)
     stride, dilation = geometry.stride, geometry.dilation
     extent = [*lead, blocks * rows, width]
+    turns = -(-window[-1] // MOST_COLUMNS)
+    together = -(-window[-1] // turns)  # taps; the last turn may go beyond the window, into zeros
+    spans = reach((*window[:-1], turns * together), dilation)
     ends = [
         (before, (o - 1) * s + r + 1 - n - before)
-        for n, o, s, r, (before, _) in zip(
-            x.shape[1:-1], extent, stride, reach(window, dilation), geometry.pads, strict=True
-        )
+        for n, o, s, r, (before, _) in zip(x.shape[1:-1], extent, stride, spans, geometry.pads, strict=True)
     ]
     row = (x.shape[-2] + sum(ends[-1])) * channels * x.dtype.itemsize * stride[-2]
     extra = next(e for e in range(PAGE) if (row + e * channels * x.dtype.itemsize * stride[-2]) % (PAGE // 2) or e == 4)
     ends[-1] = (ends[-1][0], ends[-1][1] + extra)
     x = pad_space(x, ends)
     y = pad_space(y, [*((0, 0) for _ in lead), (0, blocks * rows - height), (0, 0)])
-    sizes = (batch // images, *lead, blocks, *window[:-1])
+    sizes = (batch // images, *lead, blocks, *window[:-1], turns)
+    columns = (width - 1) * stride[-1] + (together - 1) * dilation[-1] + 1
     rank, ones = len(lead), (1,) * len(lead)
 
     def step(index, total):
@@ -158,24 +163,25 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
             places.insert(0, index % size)
             index = index // size
         image, above, block = places[0] * images, places[1 : 1 + rank], places[1 + rank] * rows
-        taps = places[2 + rank :]
+        *taps, turn = places[2 + rank :]
         y_start = (image, *above, block, 0, 0)
         y_block = lax.dynamic_slice(y, y_start, (images, *ones, rows, width, channels))
         starts = [o * s + t * d for o, s, t, d in zip([*above, block], stride, taps, dilation, strict=False)]
-        x_size = (images, *ones, (rows - 1) * stride[-2] + 1, x.shape[-2], channels)
-        x_block = lax.dynamic_slice(x, (image, *starts, 0, 0), x_size)
+        x_size = (images, *ones, (rows - 1) * stride[-2] + 1, columns, channels)
+        x_block = lax.dynamic_slice(x, (image, *starts, turn * (together * dilation[-1]), 0), x_size)
         x_block = wide(x_block.reshape(images, *x_size[-3:]))
         y_block = wide(y_block.reshape(images, rows, width, channels))
         sums = []
-        for tap in range(window[-1]):
+        for tap in range(together):
             first = tap * dilation[-1]
-            columns = slice(first, first + (width - 1) * stride[-1] + 1, stride[-1])
+            own = slice(first, first + (width - 1) * stride[-1] + 1, stride[-1])
             pairs = itertools.product(range(images), range(rows))
-            sums.append(column_sum(total_of(x_block[n, h * stride[-2], columns] * y_block[n, h] for n, h in pairs)))
-        place = jnp.ravel_multi_index(tuple(taps), window[:-1], mode="clip") if len(taps) > 1 else taps[0]
+            sums.append(column_sum(total_of([x_block[n, h * stride[-2], own] * y_block[n, h] for n, h in pairs])))
+        place = jnp.ravel_multi_index((*taps, turn), (*window[:-1], turns), mode="clip")
         old = lax.dynamic_slice_in_dim(total, place, 1)
         return lax.dynamic_update_slice_in_dim(total, old + jnp.stack(sums)[None], place, 0)
 
-    start = jnp.zeros((math.prod(window[:-1]), window[-1], channels), wide(y).dtype)
+    start = jnp.zeros((math.prod(window[:-1]) * turns, together, channels), wide(y).dtype)
     total = jax.lax.fori_loop(0, math.prod(sizes), step, start)
-    return total.reshape(*window, 1, channels).astype(x.dtype)
+    total = total.reshape(*window[:-1], turns * together, 1, channels)
+    return lax.slice_in_dim(total, 0, window[-1], axis=len(window) - 1).astype(x.dtype)
