@@ -1,6 +1,7 @@
 """Pure functions of arrays: the one convolution that every modality uses. Imports jax, numpy and jaxtyping alone."""
 
 from convzoo.core import audio as audio
+from convzoo.core import graph_layers as graph_layers
 from convzoo.core.conv import conv as conv
 from convzoo.core.conv import conv_transpose as conv_transpose
 from convzoo.core.graph import Edges as Edges
@@ -10,6 +11,10 @@ from convzoo.core.graph import neighbour_softmax as neighbour_softmax
 from convzoo.core.graph import readout as readout
 from convzoo.core.graph import sort_edges as sort_edges
 from convzoo.core.lowering import force as force
+from convzoo.core.messages import SparseRows as SparseRows
+from convzoo.core.messages import gcn_edges as gcn_edges
+from convzoo.core.messages import virtual_node_edges as virtual_node_edges
+from convzoo.core.messages import with_loops as with_loops
 from convzoo.core.norm import batch_norm as batch_norm
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm

@@ -24,6 +24,11 @@ def timm(torchvision: ModuleType) -> ModuleType:
     return torchvision_cpu.load("timm")
 
 
+@pytest.fixture(scope="session")
+def torch_geometric(torch: ModuleType) -> ModuleType:
+    return torchvision_cpu.load("torch_geometric")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows: dict[str, dict[str, float]] = {}
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):

@@ -10,7 +10,7 @@ PINNED = dict(
 )
 
 
-@pytest.mark.parametrize("name", ["torch", "torchvision", "timm"])
+@pytest.mark.parametrize("name", ["torch", "torchvision", "timm", "torch_geometric"])
 def test_versions_are_the_pinned_ones(name, request):
     assert request.getfixturevalue(name).__version__.split("+")[0] == PINNED[name]
 
