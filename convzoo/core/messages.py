@@ -64,7 +64,7 @@ def gather(x: Float[Array, "nodes *shape"], index: Int[Array, " edges"]) -> Floa
     """Rows of ``x``; zeros where the index is out of range, so that what padding points at cannot matter."""
     if not x.shape[0]:
         return jnp.zeros((*index.shape, *x.shape[1:]), x.dtype)
-    return x.at[jnp.where(index < 0, x.shape[0], index)].get(mode="fill", fill_value=0)
+    return jnp.asarray(x).at[jnp.where(index < 0, x.shape[0], index)].get(mode="fill", fill_value=0)
 
 
 def reduce_messages(

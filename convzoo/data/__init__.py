@@ -12,6 +12,7 @@ from convzoo.data.graphs import Graphs as Graphs
 from convzoo.data.home import prepare as prepare
 from convzoo.data.pipeline import Batches as Batches
 from convzoo.data.pipeline import load as load
+from convzoo.data.planetoid import Planetoid as Planetoid
 from convzoo.data.sources import Drawn as Drawn
 from convzoo.data.sources import Heard as Heard
 from convzoo.data.sources import Seen as Seen

@@ -57,7 +57,7 @@ def listed(x: Any, taps: int) -> tuple[core.Edges, Array, Array]:
     missing = [name for name in ("nodes", "edges", "senders", "receivers", "n_node", "n_edge") if not hasattr(x, name)]
     if missing:
         raise ValueError(f"a graph is a tuple with jraph.GraphsTuple's fields; {type(x).__name__} lacks {missing}")
-    if x.nodes.ndim != 2 or x.senders.shape != x.receivers.shape or x.senders.ndim != 1:
+    if len(x.nodes.shape) != 2 or x.senders.shape != x.receivers.shape or x.senders.ndim != 1:
         raise ValueError(
             f"nodes must be [nodes, channels], senders and receivers [edges]; got {tuple(x.nodes.shape)}, "
             f"{tuple(x.senders.shape)}, {tuple(x.receivers.shape)}"

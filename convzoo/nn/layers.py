@@ -17,6 +17,7 @@ lecun_normal = nn.initializers.lecun_normal()
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
     "relu": jax.nn.relu,
+    "elu": jax.nn.elu,
     "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
 }

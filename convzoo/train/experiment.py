@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,7 +23,11 @@ RANGES = {
     "eval_every": (0, math.inf),
     "checkpoint_every": (0, math.inf),
 }
-CHOICES = {"optimizer": ("adamw", "sgd"), "dtype": ("", "float32", "bfloat16", "float64")}
+CHOICES = {
+    "optimizer": ("adamw", "adam", "sgd"),
+    "annealing": ("cosine", "none"),
+    "dtype": ("", "float32", "bfloat16", "float64"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,10 +40,12 @@ class Experiment:
       data: a source of ``convzoo.data``.
       batch_size: examples in a step.
       steps: updates in the whole run.
-      optimizer: "adamw" or "sgd" (Nesterov momentum 0.9).
+      optimizer: "adamw", "adam" (the decay is part of the gradient) or "sgd" (Nesterov momentum 0.9).
       learning_rate: its peak, after a linear warm-up and before a cosine decay to 0.
+      annealing: "cosine", or "none": the peak to the end.
       warmup: the share of the steps spent warming up.
-      weight_decay: decoupled, on kernels only: never on norms or biases.
+      weight_decay: decoupled but for "adam", on kernels only: never on norms or biases.
+      decay_within: the child whose kernels alone decay; empty: all do.
       clip_norm: gradients are scaled down to this norm; 0: never.
       dtype: what is computed in ("float32", "bfloat16"); parameters stay as the model says. Empty: as the model says.
       seed: initialisation, order, augmentation and dropout follow from it.
@@ -52,8 +59,10 @@ class Experiment:
     steps: int
     optimizer: str = "adamw"
     learning_rate: float = 3e-3
+    annealing: str = "cosine"
     warmup: float = 0.1
     weight_decay: float = 0.05
+    decay_within: str = ""
     clip_norm: float = 1.0
     dtype: str = ""
     seed: int = 0
@@ -74,15 +83,20 @@ class Experiment:
 
     def schedule(self) -> optax.Schedule:
         """Learning rate by step."""
+        if self.annealing == "none":
+            return optax.linear_schedule(
+                0.0 if self.warmup else self.learning_rate, self.learning_rate, round(self.warmup * self.steps)
+            )
         warm = max(1, round(self.warmup * self.steps))
         return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, warm, max(self.steps, warm + 1))
 
     def transformation(self) -> optax.GradientTransformation:
         """The optimiser."""
         clip = [optax.clip_by_global_norm(self.clip_norm)] if self.clip_norm else []
-        decay = optax.add_decayed_weights(self.weight_decay, mask=decayed)
-        direction = optax.scale_by_adam() if self.optimizer == "adamw" else optax.trace(0.9, nesterov=True)
-        return optax.chain(*clip, direction, decay, optax.scale_by_learning_rate(self.schedule()))
+        decay = optax.add_decayed_weights(self.weight_decay, mask=partial(decayed, within=self.decay_within))
+        direction = optax.trace(0.9, nesterov=True) if self.optimizer == "sgd" else optax.scale_by_adam()
+        both = (decay, direction) if self.optimizer == "adam" else (direction, decay)
+        return optax.chain(*clip, *both, optax.scale_by_learning_rate(self.schedule()))
 
     def smoke(self) -> "Experiment":
         """The same run, two steps long."""
@@ -106,6 +120,11 @@ class Experiment:
         return {**fields, "digest": digest}
 
 
-def decayed(params: Any) -> Any:
-    """True for the parameters that decay: those with more than one axis, so neither norms nor biases."""
-    return jax.tree.map(lambda p: p.ndim > 1, params)
+def decayed(params: Any, within: str = "") -> Any:
+    """True for the parameters that decay: those with more than one axis, so neither norms nor biases; of the child
+    ``within`` alone if one is named."""
+
+    def chosen(path: Any, p: Any) -> bool:
+        return p.ndim > 1 and (not within or path[0].key == within)
+
+    return jax.tree_util.tree_map_with_path(chosen, params)
