@@ -18,3 +18,4 @@ from convzoo.data.sources import Heard as Heard
 from convzoo.data.sources import Seen as Seen
 from convzoo.data.sources import Source as Source
 from convzoo.data.sources import Spelled as Spelled
+from convzoo.data.tudataset import TUDataset as TUDataset

@@ -154,7 +154,7 @@ class Drawn(Source):
     def _build(self, split):
         made = [self._edges(example) for example in self._stored(split)]
         n_node, n_edge = ([len(example[name]) for example in made] for name in ("nodes", "tap"))
-        padded = {name: _pad([example[name] for example in made]) for name in made[0]}
+        padded = {name: pad([example[name] for example in made]) for name in made[0]}
         return padded | {"n_node": np.array(n_node, np.int32), "n_edge": np.array(n_edge, np.int32)}
 
     def _edges(self, stored: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -177,21 +177,31 @@ class Drawn(Source):
         }
 
     def sizes(self, rows, batch_size):
-        nodes, edges = (int(np.resize(np.sort(rows[name])[::-1], batch_size).sum()) for name in ("n_node", "n_edge"))
-        return ("nodes", nodes + 1), ("edges", edges)
+        return sizes_of_largest(rows, batch_size)
 
     def batch(self, rows, mask, key=None, *, nodes, edges):
         if self.augment and self.places and key is not None:
             moved = augment.places(rows["nodes"][..., 1:], key, pixel=2 / 7)
             rows = rows | {"nodes": jnp.concatenate([rows["nodes"][..., :1], moved], axis=-1)}
-        packed, where = graphs.compact(rows, mask, nodes=nodes, edges=edges)
-        return {"input": packed, "label": jnp.append(rows["label"], 0), "mask": jnp.append(mask, False), **where}
+        return padded_batch(rows, mask, nodes, edges)
 
     def show(self, split, index):
         stored = self._stored(split)[index]
         nodes = np.asarray(stored["nodes"])[:, [1, 2, 0]].tolist()
         pairs = np.stack([stored["senders"], stored["receivers"]], axis=1)
         return {"nodes": nodes, "edges": pairs[pairs[:, 0] != pairs[:, 1]].tolist()}
+
+
+def sizes_of_largest(rows: Rows, batch_size: int) -> tuple[tuple[str, int], ...]:
+    """Static sizes of the ``batch_size`` largest graphs together, and one node more."""
+    nodes, edges = (int(np.resize(np.sort(rows[name])[::-1], batch_size).sum()) for name in ("n_node", "n_edge"))
+    return ("nodes", nodes + 1), ("edges", edges)
+
+
+def padded_batch(rows: Rows, mask: Array, nodes: int, edges: int) -> dict[str, Any]:
+    """Rows of graphs as one batch."""
+    packed, where = graphs.compact(rows, mask, nodes=nodes, edges=edges)
+    return {"input": packed, "label": jnp.append(rows["label"], 0), "mask": jnp.append(mask, False), **where}
 
 
 RATE = 8_000  # samples per second
@@ -222,7 +232,7 @@ class Heard(Source):
     def _build(self, split):
         sounds = [np.asarray(example["audio"]) for example in self._stored(split)]
         samples = np.array([len(sound) for sound in sounds], np.int32)
-        waves = _pad(sounds, LONGEST).astype(np.float32) / 32768
+        waves = pad(sounds, LONGEST).astype(np.float32) / 32768
         if self.features == "wave":
             level = np.sqrt(np.square(waves).sum(axis=1) / samples)
             return {"input": (waves / level[:, None])[..., None], "length": samples}
@@ -272,7 +282,7 @@ class Spelled(Source):
 
     def _build(self, split):
         texts = [np.frombuffer(example["text"], np.uint8) for example in self._stored(split)]
-        return {"input": _pad(texts, self.longest), "length": np.array([len(text) for text in texts], np.int32)}
+        return {"input": pad(texts, self.longest), "length": np.array([len(text) for text in texts], np.int32)}
 
     def batch(self, rows, mask, key=None):
         return {
@@ -287,7 +297,7 @@ class Spelled(Source):
         return {"text": _text(stored["text"]), "language": _text(stored["language"])}
 
 
-def _pad(arrays: list[np.ndarray], size: int | None = None) -> np.ndarray:
+def pad(arrays: list[np.ndarray], size: int | None = None) -> np.ndarray:
     """Stacks arrays of different lengths, zeros after each."""
     longest = max(map(len, arrays)) if size is None else size
     stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)

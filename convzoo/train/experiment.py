@@ -25,7 +25,7 @@ RANGES = {
 }
 CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
-    "annealing": ("cosine", "none"),
+    "annealing": ("cosine", "halving", "none"),
     "dtype": ("", "float32", "bfloat16", "float64"),
 }
 
@@ -42,7 +42,8 @@ class Experiment:
       steps: updates in the whole run.
       optimizer: "adamw", "adam" (the decay is part of the gradient) or "sgd" (Nesterov momentum 0.9).
       learning_rate: its peak, after a linear warm-up and before a cosine decay to 0.
-      annealing: "cosine", or "none": the peak to the end.
+      annealing: "cosine", "halving" (after each seventh of the steps, without a warm-up) or "none" (the peak to the
+        end).
       warmup: the share of the steps spent warming up.
       weight_decay: decoupled but for "adam", on kernels only: never on norms or biases.
       decay_within: the child whose kernels alone decay; empty: all do.
@@ -87,6 +88,8 @@ class Experiment:
             return optax.linear_schedule(
                 0.0 if self.warmup else self.learning_rate, self.learning_rate, round(self.warmup * self.steps)
             )
+        if self.annealing == "halving":
+            return optax.exponential_decay(self.learning_rate, max(self.steps // 7, 1), 0.5, staircase=True)
         warm = max(1, round(self.warmup * self.steps))
         return optax.warmup_cosine_decay_schedule(0.0, self.learning_rate, warm, max(self.steps, warm + 1))
 
