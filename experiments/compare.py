@@ -26,6 +26,7 @@ import numpy as np
 import convzoo
 from convzoo import data, environment, train
 from convzoo.models.graphnet import GraphNet
+from convzoo.models.layernet import LayerNet
 from convzoo.models.mlp import MLP
 from convzoo.train import Experiment, State
 from experiments import report
@@ -85,6 +86,7 @@ def contrasts(main: Sequence[Entry]) -> list[Entry]:
         changed("drawn", "two taps, no places", two, edges="mean", places=False),
         changed("drawn", "one tap (GCN), no places", one, edges="gcn", places=False),
         changed("drawn", "no edges", one, edges="none"),
+        *(changed("drawn", variant, LayerNet(layer=layer, width=width)) for variant, layer, width in LAYERS),
         changed("heard", "raw waveform", base["heard"].model.clone(**WAVE), features="wave"),
         changed("seen", "no convolution", MLP(widths=(236, 236))),
         changed("heard", "no convolution", MLP(widths=(32, 32))),
@@ -95,6 +97,8 @@ def contrasts(main: Sequence[Entry]) -> list[Entry]:
     return entries
 
 
+# The standard graph layers, in networks of the same size: edges without a direction.
+LAYERS = (("GAT", "gat", 140), ("GIN", "gin", 100), ("GraphSAGE, max", "sage_max", 100), ("EdgeConv", "edge_conv", 84))
 WAVE = {"depths": (1, 1, 1, 1), "width": 8, "window": 11, "stem": "pooled"}
 
 

@@ -76,6 +76,7 @@ def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be positive")
     arrays = source.arrays(split)
+    batch_size = 1 if source.whole else batch_size
     sizes = source.sizes(arrays, batch_size)
     if split == "train" and source.fraction < 1:
         kept = share(arrays["label"], source.fraction, seed)

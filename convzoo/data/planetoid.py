@@ -202,6 +202,7 @@ class Planetoid(Source):
 
     name: ClassVar[str] = "planetoid"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    whole: ClassVar[bool] = True
 
     def __post_init__(self):
         super().__post_init__()

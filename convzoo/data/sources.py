@@ -28,6 +28,7 @@ class Source:
       name: what the set is called in the data folder.
       classes: names of the labels.
       splits: names of the splits; "train" comes first.
+      whole: whether a split is one example, a graph, and so a batch.
     """
 
     fraction: float = field(default=1.0, kw_only=True)
@@ -35,6 +36,7 @@ class Source:
     name: ClassVar[str]
     classes: ClassVar[tuple[str, ...]] = DIGITS
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    whole: ClassVar[bool] = False
 
     def __post_init__(self):
         if not 0 < self.fraction <= 1:

@@ -6,6 +6,7 @@ starts at zero after Goyal et al. 2017, arXiv:1706.02677.
 
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
@@ -15,8 +16,8 @@ from convzoo.nn.model import Model
 
 
 class Basic(Model):
-    """Two convolutions around a residual. ``shortcut``: ``"project"`` (1-wide convolution) or ``"pad"`` (He's option A:
-    every stride-th place, new channels zero)."""
+    """Two convolutions around a residual. ``shortcut``: ``"project"`` (1-wide convolution), ``"pad"`` (He's option A:
+    every stride-th place, new channels zero) or ``"none"`` (a plain network, to compare with)."""
 
     width: int
     stride: int = 1
@@ -29,7 +30,9 @@ class Basic(Model):
     def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype, "padding": self.padding}
         y = ConvNorm(self.width, self.window, self.stride, name="conv1", **own)(x, train=train)
-        y = ConvNorm(self.width, self.window, activation="none", initial_scale=0.0, name="conv2", **own)(y, train=train)
+        scale = 1.0 if self.shortcut == "none" else 0.0
+        last = ConvNorm(self.width, self.window, activation="none", initial_scale=scale, name="conv2", **own)
+        y = last(y, train=train)
         return ACTIVATIONS["relu"](skip(self, x, y, train=train) + y)
 
 
@@ -59,6 +62,8 @@ def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array
     Raises:
       ValueError: an unknown ``shortcut``.
     """
+    if block.shortcut == "none" and isinstance(block, Basic):
+        return jnp.zeros_like(y)
     if block.shortcut not in ("project", "pad"):
         raise ValueError(f"shortcut {block.shortcut!r} is not known; it must be 'project' or 'pad'")
     if x.shape == y.shape:

@@ -191,7 +191,9 @@ def test_names_are_unique_and_make_files():
 def test_the_contrasts_are_those_asked_for():
     entries = contrasts(plan())
     by = {(entry.modality, entry.variant): entry.experiment for entry in entries if entry.variant}
-    drawn = {(run.model.taps, run.data.places, run.data.edges) for (kind, _), run in by.items() if kind == "drawn"}
+    on_graphs = {variant: run for (kind, variant), run in by.items() if kind == "drawn"}
+    drawn = {(getattr(run.model, "taps", 0), run.data.places, run.data.edges) for run in on_graphs.values()}
+    assert {"GAT", "GIN", "GraphSAGE, max", "EdgeConv"} <= on_graphs.keys()
     assert drawn >= {(taps, places, edges) for taps, edges in ((1, "gcn"), (2, "mean")) for places in (True, False)}
     assert drawn >= {(9, False, "direction"), (1, True, "none")}
     assert by["heard", "raw waveform"].data.features == "wave"
