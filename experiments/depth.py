@@ -2,9 +2,9 @@
 
     python -m experiments.depth --out DIR [--folder DIR] [--seeds 3] [--only graphs | images]
 
-A deep GCN averages neighbours until all nodes are alike (over-smoothing: Li et al. 2018, arXiv:1801.07606); a deep plain
-network cannot be trained well (He et al. 2016, arXiv:1512.03385). Skips cure both. Writes DIR/depth.csv, row by row (a
-second run goes on), and draws DIR/depth.png from it.
+A deep GCN averages neighbours until all nodes are alike (over-smoothing: Li et al. 2018, arXiv:1801.07606); a deep
+plain network cannot be trained well (He et al. 2016, arXiv:1512.03385). Skips are the cure of both. Writes
+DIR/depth.csv, row by row (a second run goes on), and draws DIR/depth.png from it.
 """
 
 import argparse

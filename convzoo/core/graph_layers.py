@@ -62,12 +62,14 @@ def gat(
     *,
     slope: float = 0.2,
     keep: Array | None = None,
+    table: Table = None,
 ) -> Float[Array, "receivers heads out"]:
     """Graph attention over transformed nodes (Veličković et al. 2018, arXiv:1710.10903); the paper's edges have
-    self-loops. ``keep``: see ``attend``."""
+    self-loops. ``keep``, ``table``: see
+    ``attend``."""
     sent, heard = (values * source).sum(-1), (values * target).sum(-1)
     logits = jax.nn.leaky_relu(gather(sent, edges.senders) + gather(heard, edges.receivers), slope)
-    return attend(values, logits, edges, keep)
+    return attend(values, logits, edges, keep, table)
 
 
 def gatv2(
@@ -78,10 +80,11 @@ def gatv2(
     *,
     slope: float = 0.2,
     keep: Array | None = None,
+    table: Table = None,
 ) -> Float[Array, "receivers heads out"]:
     """Attention that depends on both ends together (Brody et al. 2022, arXiv:2105.14491)."""
     pair = jax.nn.leaky_relu(gather(sent, edges.senders) + gather(heard, edges.receivers), slope)
-    return attend(sent, (pair * attention).sum(-1), edges, keep)
+    return attend(sent, (pair * attention).sum(-1), edges, keep, table)
 
 
 def chebyshev(x: Nodes, kernel: Float[Array, "order in out"], edges: Edges, *, largest: float = 2.0) -> Out:

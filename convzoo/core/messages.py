@@ -4,6 +4,8 @@ Nodes ``[nodes, channels]``, edges as in ``graph.py``: a receiver out of range i
 message is multiplied by its edge's weight before it is reduced. Taps matter to ``graph_conv`` and ``rgcn`` alone.
 """
 
+import functools
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,6 +54,18 @@ def check_square(x: Array, edges: Edges, what: str) -> None:
         raise ValueError(
             f"{what} sees a node's own features, so senders and receivers must be the same nodes; x has {x.shape[0]} "
             f"nodes and the edges {edges.num_receivers} receivers"
+        )
+
+
+def check_table(table: neighbours.Sorted | None, edges: Edges, nodes: int) -> None:
+    """Raises ValueError for a table of other edges."""
+    if table is None:
+        return
+    found = table.senders.shape[0], table.backward.place.shape[0], table.forward.place.shape[0]
+    if found != (asked := (edges.senders.shape[0], nodes, edges.num_receivers)):
+        raise ValueError(
+            f"the table is of {found[0]} edges from {found[1]} to {found[2]} nodes; these are {asked[0]} from "
+            f"{asked[1]} to {asked[2]}: sort the edges that the layer sums over, self-loops included, as one tap"
         )
 
 
@@ -105,6 +119,7 @@ def neighbour_reduce(
     if kind not in ("sum", "mean"):
         return reduce_messages(gather(x, edges.senders), edges, kind)
     one = untapped(edges)
+    check_table(table, edges, x.shape[0])
     table = graph.known_table(one, 1, x.shape[0]) if table is None else table
     total = graph.neighbour_sum(x, one, 1, table)
     return total / jnp.maximum(degree(edges), 1).astype(x.dtype)[:, None] if kind == "mean" else total
@@ -212,13 +227,83 @@ def attend(
     logits: Float[Array, "edges heads"],
     edges: Edges,
     keep: Array | None = None,
+    table: neighbours.Sorted | None = None,
 ) -> Float[Array, "receivers heads out"]:
     """The sum of what neighbours hold, by a softmax of the logits over the edges of each receiver.
 
     Args:
       keep: multiplies the shares, [edges, heads]: dropout on attention.
+      table: ``sort_edges`` with one tap, of these edges; faster on a CPU, without forward-mode derivatives.
     """
-    share = neighbour_softmax(logits, edges.receivers, edges.num_receivers)
+    check_table(table, edges, values.shape[0])
+    if table is None:
+        share = neighbour_softmax(logits, edges.receivers, edges.num_receivers)
+    else:
+        share = sorted_softmax(logits, table)
     share = weigh(share if keep is None else share * keep, edges)
+    if table is not None:
+        return headed_sum(wide(values), wide(share), table).astype(values.dtype)
     messages = wide(gather(values, edges.senders) * share[..., None])
     return jax.ops.segment_sum(messages, edges.receivers, edges.num_receivers).astype(values.dtype)
+
+
+def over_pieces(one_edge: Callable[[Array, Array], Array], own: neighbours.Pieces, join: str, empty: Array) -> Array:
+    """Reduces what ``one_edge(others, edges)`` gives over each target's edges; ``join`` is ``"add"`` or ``"max"``, and
+    ``empty`` what a target without edges has. An edge number past the last is padding."""
+    merge = jnp.maximum if join == "max" else jnp.add
+    rows = []
+    for others, edges in zip(own.others, own.edges, strict=True):
+        terms = [one_edge(others[:, n], edges[:, n]) for n in range(others.shape[1])]
+        rows.append(functools.reduce(merge, terms))
+    rows = jnp.concatenate([*rows, empty[None]])
+    y, (piece, target) = rows[own.place], own.extra
+    return getattr(y.at[target], join)(rows[piece]) if piece.shape[0] else y
+
+
+def edge_values(values: Array, fill: float) -> Array:
+    """One more edge, for padding to point at."""
+    return jnp.concatenate([values, jnp.full((1, *values.shape[1:]), fill, values.dtype)])
+
+
+@jax.custom_vjp
+def edge_sum(values: Float[Array, "edges heads"], table: neighbours.Sorted) -> Float[Array, "receivers heads"]:
+    """The sum of a value an edge at each receiver."""
+    more = edge_values(values, 0)
+    return over_pieces(lambda _, edges: more[edges], table.forward, "add", jnp.zeros(values.shape[1:], values.dtype))
+
+
+edge_sum.defvjp(
+    lambda values, table: (edge_sum(values, table), table), lambda table, ct: (gather(ct, table.targets), None)
+)
+
+
+def sorted_softmax(logits: Float[Array, "edges heads"], table: neighbours.Sorted) -> Float[Array, "edges heads"]:
+    """``neighbour_softmax`` by sorted edges."""
+    high, targets = wide(logits), table.targets
+    more = edge_values(jax.lax.stop_gradient(high), -jnp.inf)
+    most = over_pieces(lambda _, edges: more[edges], table.forward, "max", jnp.zeros(high.shape[1:], high.dtype))
+    real = (targets < len(table.forward.place))[:, None]
+    power = jnp.where(real, jnp.exp(jnp.where(real, high - gather(most, targets), 0)), 0)
+    total = gather(edge_sum(power, table), targets)
+    return (power / jnp.where(real, total, 1)).astype(logits.dtype)
+
+
+@jax.custom_vjp
+def headed_sum(
+    values: Float[Array, "nodes heads out"], share: Float[Array, "edges heads"], table: neighbours.Sorted
+) -> Float[Array, "receivers heads out"]:
+    """The sum of what neighbours hold, a weight for each edge and head."""
+    more = edge_values(share, 0)
+    empty = jnp.zeros(values.shape[1:], values.dtype)
+    return over_pieces(lambda others, edges: values[others] * more[edges][..., None], table.forward, "add", empty)
+
+
+def headed_sum_back(kept: tuple[Array, Array, neighbours.Sorted], ct: Array) -> tuple[Array, Array, None]:
+    values, share, table = kept
+    to_share = (values[table.senders] * gather(ct, table.targets)).sum(-1)
+    return headed_sum(ct, share, neighbours.turned(table)), to_share, None
+
+
+headed_sum.defvjp(
+    lambda values, share, table: (headed_sum(values, share, table), (values, share, table)), headed_sum_back
+)

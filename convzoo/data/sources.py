@@ -42,7 +42,7 @@ class Source:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction} must be more than 0 and at most 1")
 
-    def arrays(self, split: str) -> dict[str, np.ndarray]:
+    def arrays(self, split: str) -> Rows:
         """Every example of ``split``, one a row, read-only, in the order in which they are stored.
 
         Always "label" int32; the rest is what ``batch`` takes. ``fraction`` has no say here.
@@ -54,7 +54,7 @@ class Source:
         plain = {each.name: each.default for each in fields(self) if each.name in ("augment", "fraction")}
         return _arrays(replace(self, **plain), split, str(home.folder()))
 
-    def sizes(self, rows: dict[str, np.ndarray], batch_size: int) -> tuple[tuple[str, int], ...]:
+    def sizes(self, rows: Rows, batch_size: int) -> tuple[tuple[str, int], ...]:
         """Static sizes that ``batch`` needs for ``batch_size`` of these rows, by name; only graphs have any."""
         return ()
 

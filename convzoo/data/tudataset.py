@@ -39,7 +39,7 @@ def read_tudataset(folder: str | Path, name: str = "", *, attributes: bool = Fal
     """
     place = Path(folder).expanduser()
     name = name or place.name
-    place = place if (place / f"{name}_A.txt").exists() else place / name
+    place = place / name if (place / name).is_dir() else place
     needed = [place / f"{name}_{part}.txt" for part in ("A", "graph_indicator", "graph_labels")]
     if missing := [path.name for path in needed if not path.exists()]:
         raise OSError(f"{place} is no TUDataset: it lacks {', '.join(missing)}")

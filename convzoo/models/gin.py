@@ -34,7 +34,7 @@ class GIN(Model):
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         edges, graph_id, mask = listed(x, 1)
         mask = mask if node_mask is None else mask & node_mask
-        h = x.nodes.astype(self.dtype)
+        h = jnp.asarray(x.nodes, self.dtype)
         found = [h]
         for index in range(self.depth):
             conv = GINConv((self.width, self.width), norm=True, name=f"conv{index}", **own)

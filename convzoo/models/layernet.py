@@ -1,7 +1,7 @@
-"""``graphnet.py`` with any graph layer in its blocks: any tuple with jraph.GraphsTuple's fields -> [graphs, num_classes].
+"""``graphnet.py`` with any graph layer in its blocks: a tuple with jraph.GraphsTuple's fields -> [graphs, num_classes].
 
 A linear stem, blocks of layer, batch norm and a skip, then the mean and the maximum over nodes. Taps are left alone, so
-what the layers hear of a neighbour is its features and no direction: compare with ``GraphNet``, which has a kernel a tap.
+the layers hear a neighbour's features and not its direction: compare with ``GraphNet``, which has a kernel a tap.
 """
 
 from collections import OrderedDict
@@ -44,14 +44,14 @@ class LayerNet(Model):
         """``node_mask``: False for the nodes of padding graphs, to keep them out of the norms' statistics."""
         if self.layer not in LAYERS or self.width % HEADS:
             raise ValueError(
-                f"layer {self.layer!r} of width {self.width}: it must be one of {tuple(LAYERS)}, the width divisible by "
-                f"{HEADS}"
+                f"layer {self.layer!r} of width {self.width}: it must be one of {tuple(LAYERS)}, the width a multiple "
+                f"of {HEADS}"
             )
         features = OrderedDict()
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         edges, graph_id, mask = listed(x, 1)
         mask = mask if node_mask is None else mask & node_mask
-        h = features["stem"] = Dense(self.width, name="stem", **own)(x.nodes.astype(self.dtype))
+        h = features["stem"] = Dense(self.width, name="stem", **own)(jnp.asarray(x.nodes, self.dtype))
         for index in range(self.depth):
             y = LAYERS[self.layer](self.width, name=f"conv{index}", **own)(h, edges)
             y = BatchNorm(name=f"norm{index}", **own)(y, train=train, mask=mask)

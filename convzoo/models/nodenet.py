@@ -38,7 +38,7 @@ LAYERS: dict[str, Make] = {
     "gat": lambda width, last, net, own: GATConv(width, **attention(last, net), **own),
     "gatv2": lambda width, last, net, own: GATv2Conv(width, **attention(last, net), **own),
 }
-WITH_TABLE = ("gcn", "sage", "gin")
+WITH_TABLE = ("gcn", "sage", "gin", "gat", "gatv2")
 WITH_DROPOUT = ("gat", "gatv2")
 
 

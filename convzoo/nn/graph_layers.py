@@ -146,7 +146,7 @@ class GATConv(Model):
         edges = with_loops(edges) if self.loops else edges
         values = times(x, kernel).reshape(-1, self.heads, self.features)
         keep = attention_dropout(self, edges, train)
-        y = layers.gat(values, source, target, edges, slope=self.slope, keep=keep)
+        y = layers.gat(values, source, target, edges, slope=self.slope, keep=keep, table=table)
         return biased(self, y.reshape(y.shape[0], -1) if self.concat else y.mean(1))
 
 
@@ -171,7 +171,7 @@ class GATv2Conv(Model):
         attention = weight(self, "attention", self.heads, self.features)
         edges = with_loops(edges) if self.loops else edges
         keep = attention_dropout(self, edges, train)
-        y = layers.gatv2(sent, heard, attention, edges, slope=self.slope, keep=keep)
+        y = layers.gatv2(sent, heard, attention, edges, slope=self.slope, keep=keep, table=table)
         return biased(self, y.reshape(y.shape[0], -1) if self.concat else y.mean(1))
 
 

@@ -138,6 +138,26 @@ def test_a_table_changes_nothing(kind):
     near(messages.neighbour_reduce(x, edges, kind, table), messages.neighbour_reduce(x, edges, kind))
 
 
+@pytest.mark.parametrize("name", ["gat averaged", "gatv2 averaged"])
+def test_attention_by_a_table_is_the_same(name, x64):
+    """In values and gradients; some edges are padding, one node has more neighbours than a piece holds."""
+    layer = CASES[name].layer.clone(dtype="float64", param_dtype="float64")
+    generator = np.random.default_rng(0)
+    senders, receivers = generator.integers(0, NODES, (2, 90))
+    receivers[:40], receivers[-3:] = 2, NODES
+    edges = core.Edges(*map(jnp.asarray, (senders, receivers, np.zeros(90, int), generator.random(90))), NODES)
+    table = core.sort_edges(edges, 1, NODES)
+    params, x = graph_cases.parameters(CASES[name], MESSY), jnp.asarray(cases.uniform("x", (NODES, graph_cases.IN)))
+
+    def loss(params, x, weight, table):
+        y = layer.apply({"params": params}, x, edges._replace(weight=weight), table=table)
+        return jnp.sum(y * cases.uniform("weights", y.shape)), y
+
+    both = jax.jit(jax.value_and_grad(loss, (0, 1, 2), has_aux=True))
+    found, expected = (both(params, x, edges.weight, each) for each in (table, None))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), found, expected)
+
+
 def symmetric() -> core.Edges:
     """Without self-loops or edges that come twice: what jraph's normalisation is made for."""
     pairs = np.array([[0, 1], [1, 2], [2, 0], [3, 4], [2, 4]])
@@ -184,6 +204,10 @@ WRONG = {
     "square": (
         lambda x, e: graph_layers.propagate(x, e._replace(num_receivers=4), 2),
         "propagate sees a node's own features.* x has 9 nodes and the edges 4 receivers",
+    ),
+    "table": (
+        lambda x, e: nn.GATConv(2).init(jax.random.key(0), x, e, table=core.sort_edges(messages.untapped(e), 1, NODES)),
+        "the table is of 16 edges from 9 to 9 nodes; these are 25 from 9 to 9: sort the edges that the layer sums over",
     ),
     "towers": (
         lambda x, e: nn.PNAConv(7, 1.0, 1.0, towers=2).init(jax.random.key(0), x, e),
