@@ -145,7 +145,11 @@ def read_raw(name: str, folder: Path) -> NodeSet:
     csr = x.tocsr()
     pairs = {(a, b) for a, others in part("graph").items() for b in others if a != b}
     both = np.array(sorted({*pairs, *((b, a) for a, b in pairs)})).reshape(-1, 2).T
-    splits = {"train": np.arange(train), "val": np.arange(train, min(train + 500, known.shape[0])), "test": np.sort(test)}
+    splits = {
+        "train": np.arange(train),
+        "val": np.arange(train, min(train + 500, known.shape[0])),
+        "test": np.sort(test),
+    }
     return checked(NodeSet(csr.indptr, csr.indices, csr.data, known.shape[1], y.argmax(1), both, splits))
 
 
