@@ -1,0 +1,385 @@
+"""Node classification on a person's own graph: read it, train, report on held-out nodes, draw what was learned.
+
+    python -m convzoo.apps.graph FILE [--labels FILE] [--features FILE] [--layer gcn] [--out DIR] [--why NODE] [--json]
+
+FILE is an edge list (two names a line, separated by commas, tabs or spaces), GraphML, GML or JSON node-link. Nodes without a label stay in the graph and are predicted; nodes without edges are classified by their
+features alone. Where nothing describes the nodes, a node's own name is its feature.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convzoo import core, tasks, train
+from convzoo.data import Graphs
+from convzoo.data.planetoid import NodeSet, prepare_edges, rows_of
+from convzoo.extras import MissingExtra, need
+from convzoo.models.nodenet import LAYERS, NodeNet
+
+READERS = {".graphml": "read_graphml", ".gml": "read_gml"}
+SPLIT = (0.6, 0.2)  # of the labelled nodes of each class: to train, to validate; the rest tests
+LEAST = 2  # labelled nodes of a class, so that one can be held out
+
+
+class Loaded(NamedTuple):
+    """A graph as found: names of nodes, features [nodes, channels] or None, labels (None where there is none), edges
+    [2, edges] one each way, and what was noticed on the way."""
+
+    names: list[str]
+    features: np.ndarray | None
+    labels: list[str | None]
+    edges: np.ndarray
+    notes: list[str]
+
+
+def read(path: Path, labels: Path | None = None, features: Path | None = None) -> Loaded:
+    """Reads a graph, and labels (node, label) and features (node, numbers ...) from tables if given; in GraphML, GML and
+    JSON they may be the nodes' attributes ``label`` and ``x``.
+
+    Raises:
+      OSError: a file cannot be read.
+      ValueError: a file is malformed; the message says where.
+    """
+    named: dict[str, dict[str, Any]] = {}
+    if path.suffix.lower() in (*READERS, ".json"):
+        named, pairs = read_structured(path)
+    else:
+        pairs = [(a, b) for _, (a, b, *_) in lines(path, 2, "two nodes")]
+    for a, b in pairs:
+        for name in (a, b):
+            named.setdefault(name, {})
+    known = set(named)
+    for file, key, least, what in (
+        (labels, "label", 2, "a node and its label"),
+        (features, "x", 2, "a node and numbers"),
+    ):
+        for number, (name, *values) in lines(file, least, what) if file else ():
+            if name not in known:
+                raise ValueError(f"{file}, line {number}: the graph has no node {name!r}")
+            named[name][key] = values[0] if key == "label" else numbers(values, f"{file}, line {number}")
+    names = list(named)
+    place = {name: index for index, name in enumerate(names)}
+    if not names:
+        raise ValueError(f"{path} holds no node")
+    once = sorted(
+        {(place[a], place[b]) for a, b in pairs if a != b} | {(place[b], place[a]) for a, b in pairs if a != b}
+    )
+    edges = np.array(once, int).reshape(-1, 2).T
+    lone = len(names) - len(np.unique(edges))
+    found = [None if (label := named[name].get("label")) is None else str(label) for name in names]
+    notes = [f"{len(names)} nodes, {edges.shape[1] // 2} edges"]
+    notes += [f"{len(pairs) - edges.shape[1] // 2} edges that came twice or join a node to itself count once"] * (
+        len(pairs) > edges.shape[1] // 2
+    )
+    notes += [f"{lone} nodes have no edge: their features alone decide"] * (lone > 0)
+    notes += [f"{found.count(None)} nodes have no label: they are predicted, not scored"] * (None in found)
+    described = [numbers(np.atleast_1d(v["x"]).tolist(), f"node {n!r}") for n, v in named.items() if "x" in v]
+    if not described:
+        return Loaded(names, None, found, edges, [*notes, "no features: a node's own name is its feature"])
+    if len(described) < len(names) or len({len(row) for row in described}) > 1:
+        lengths = sorted({len(row) for row in described})
+        raise ValueError(
+            f"{len(described)} of {len(names)} nodes have features, of lengths {lengths}; all must, of one"
+        )
+    return Loaded(names, np.array(described, np.float32), found, edges, notes)
+
+
+def lines(path: Path, least: int, what: str) -> list[tuple[int, list[str]]]:
+    """(number, cells) of each line that is neither empty nor a comment."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith(("#", "%")):
+            continue
+        cells = next(csv.reader([line])) if "," in line else line.split()
+        if len(cells) < least or not all(cell.strip() for cell in cells[:least]):
+            raise ValueError(f"{path}, line {number}: {line!r} must hold {what}")
+        found.append((number, [cell.strip() for cell in cells]))
+    return found
+
+
+def numbers(values: Sequence[Any], where: str) -> list[float]:
+    try:
+        found = [float(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: features must be numbers: {error}") from error
+    if not np.isfinite(found).all():
+        raise ValueError(f"{where}: features must be finite; got {found}")
+    return found
+
+
+def read_structured(path: Path) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
+    """Nodes with their attributes, and edges, of GraphML, GML or JSON."""
+    networkx: Any = need("networkx", extra="graphs")
+    try:
+        if path.suffix.lower() == ".json":
+            content = json.loads(path.read_text())
+            graph = networkx.node_link_graph(content, edges="links" if "links" in content else "edges")
+        else:
+            options = {"label": "id"} if path.suffix.lower() == ".gml" else {}
+            graph = getattr(networkx, READERS[path.suffix.lower()])(path, **options)
+    except OSError:
+        raise
+    except Exception as error:  # each format's parser has errors of its own
+        raise ValueError(f"{path} cannot be read as {path.suffix[1:]}: {type(error).__name__}: {error}") from error
+    return {str(name): dict(values) for name, values in graph.nodes(data=True)}, [
+        (str(a), str(b)) for a, b in graph.edges()
+    ]
+
+
+def split(label: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Labelled nodes of each class into train, val and test; -1 is no label.
+
+    Raises:
+      ValueError: fewer than two classes, or one of a single node.
+    """
+    classes, count = np.unique(label[label >= 0], return_counts=True)
+    if len(classes) < 2 or count.min() < LEAST:
+        raise ValueError(
+            f"labels must be of two classes at least, each of {LEAST} nodes at least; there are {len(classes)} "
+            f"classes of {count.tolist()} nodes"
+        )
+    parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    generator = np.random.default_rng(seed)
+    for value in classes:
+        order = generator.permutation(np.flatnonzero(label == value))
+        first = max(1, int(SPLIT[0] * len(order)))
+        second = min(first + int(SPLIT[1] * len(order)), len(order) - 1)
+        for name, part in zip(parts, (order[:first], order[first:second], order[second:]), strict=True):
+            parts[name].append(part)
+    return {name: np.sort(np.concatenate(part)) for name, part in parts.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """One batch for every step: the graph and which nodes count."""
+
+    batch: dict[str, Any]
+
+    def at(self, step: int) -> dict[str, Any]:
+        del step
+        return self.batch
+
+
+class Result(NamedTuple):
+    """What training found. ``probabilities`` [nodes, classes]; ``hidden`` [nodes, width], the layer before the last;
+    ``accuracy`` by split, and ``most_common``: that of always saying the commonest class."""
+
+    classes: list[str]
+    probabilities: np.ndarray
+    hidden: np.ndarray
+    accuracy: dict[str, float]
+    most_common: float
+    splits: dict[str, np.ndarray]
+    graph: Graphs
+    model: NodeNet
+    params: Any
+
+
+def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -> Result:
+    """Trains on the labelled part and keeps what was best on validation, of every tenth step."""
+    classes = sorted({label for label in loaded.labels if label is not None})
+    label = np.array([-1 if name is None else classes.index(name) for name in loaded.labels])
+    splits, nodes = split(label, seed), len(label)
+    features = np.eye(nodes, dtype=np.float32) if loaded.features is None else loaded.features
+    if loaded.features is not None:
+        spread = features.std(0)
+        features = (features - features.mean(0)) / np.where(spread > 0, spread, 1)
+    rows, columns = np.nonzero(features) if loaded.features is None else (np.zeros(0, int),) * 2
+    found = NodeSet(np.arange(nodes + 1), columns, features[rows, columns], nodes, label, loaded.edges, splits)
+    edges = prepare_edges(found, "gcn" if layer == "gcn" else "loops")
+    x: Any = jnp.asarray(features)
+    if loaded.features is None:
+        rows, columns, values = rows_of(found, np.arange(nodes))
+        integers = (jnp.asarray(a, jnp.int32) for a in (columns, rows, np.zeros(nodes)))
+        words = core.Edges(*integers, jnp.asarray(values), nodes)
+        x = core.SparseRows(words, core.sort_edges(words, 1, nodes), nodes) if layer in ("gcn", "gat") else x
+    sizes = (jnp.array([n], jnp.int32) for n in (nodes, len(edges.senders)))
+    ends = (jnp.asarray(a) for a in (edges.receivers, edges.senders))
+    graph = Graphs(x, {"weight": jnp.asarray(edges.weight)}, *ends, None, *sizes)
+    attention = {"width": 8, "heads": 4, "activation": "elu"} if layer in ("gat", "gatv2") else {"width": 32}
+    model = NodeNet(layer=layer, num_classes=len(classes), **attention)
+
+    def batch(part: str) -> dict[str, Any]:
+        inside = jnp.asarray(np.isin(np.arange(nodes), splits[part]))
+        return {"input": graph, "label": jnp.asarray(np.maximum(label, 0), jnp.int32), "mask": inside}
+
+    experiment = train.Experiment(
+        model=model, task=tasks.Classification(), data=Whole({}), batch_size=1, steps=steps, optimizer="adam",
+        learning_rate=0.01, annealing="none", warmup=0.0, weight_decay=5e-4, clip_norm=0.0, seed=seed,
+    )  # fmt: skip
+    state, update = train.init(experiment, batch("train")), train.compile_update(experiment)
+    apply = jax.jit(partial(model.apply, train=False))
+    best, kept = -1.0, state.params
+    for _ in range(0, steps, 10):
+        for _ in range(10):
+            state, _ = update(state, batch("train"))
+        guess = np.asarray(apply({"params": state.params}, graph)[0]).argmax(1)
+        chosen = splits["val"] if len(splits["val"]) else splits["train"]
+        if (right := float((guess == label)[chosen].mean())) >= best:
+            best, kept = right, jax.tree.map(jnp.copy, state.params)
+    logits, waypoints = apply({"params": kept}, graph)
+    probabilities = np.asarray(jax.nn.softmax(logits))
+    right = probabilities.argmax(1) == label
+    accuracy = {part: float(right[index].mean()) for part, index in splits.items() if len(index)}
+    commonest = np.bincount(label[splits["train"]]).argmax()
+    most_common = float((label[splits["test"]] == commonest).mean())
+    hidden = np.asarray(waypoints["conv0"])
+    return Result(classes, probabilities, hidden, accuracy, most_common, splits, graph, model, kept)
+
+
+def why(result: Result, node: int, *, steps: int = 200) -> list[tuple[int, int, float, float]]:
+    """Which edges mattered for a node's predicted class: (sender, receiver, gradient, mask), the largest mask first.
+
+    The gradient is of the class's log-probability in the edge's weight times the weight; the mask is learned to keep the
+    prediction with as few edges as it can (GNNExplainer, Ying et al. 2019, arXiv:1903.03894)."""
+    graph, chosen = result.graph, int(result.probabilities[node].argmax())
+    weight = graph.edges["weight"]
+
+    def score(factor):
+        changed = graph._replace(edges=graph.edges | {"weight": weight * factor})
+        logits, _ = result.model.apply({"params": result.params}, changed, train=False)
+        return jax.nn.log_softmax(logits[node])[chosen]
+
+    gradient = np.asarray(jax.jit(jax.grad(score))(jnp.ones_like(weight)))
+    near = neighbourhood_edges(graph, node, result.model.depth)
+
+    @jax.jit
+    def descend(mask, velocity):
+        def loss(mask):
+            gate = jax.nn.sigmoid(mask)
+            entropy = -(gate * jnp.log(gate + 1e-9) + (1 - gate) * jnp.log(1 - gate + 1e-9))
+            return -score(jnp.where(near, gate, 1)) + jnp.where(near, 0.02 * gate + 0.1 * entropy / near.sum(), 0).sum()
+
+        velocity = 0.9 * velocity - 0.1 * jax.grad(loss)(mask)
+        return mask + velocity, velocity
+
+    mask, velocity = jnp.ones_like(weight), jnp.zeros_like(weight)
+    for _ in range(steps):
+        mask, velocity = descend(mask, velocity)
+    shares = np.asarray(jax.nn.sigmoid(mask))
+    ends = np.stack([np.asarray(graph.senders), np.asarray(graph.receivers)], 1)
+    order = [index for index in np.argsort(-shares) if near[index] and ends[index, 0] != ends[index, 1]]
+    return [(*ends[index].tolist(), float(gradient[index]), float(shares[index])) for index in order]
+
+
+def neighbourhood_edges(graph: Graphs, node: int, hops: int) -> np.ndarray:
+    """True for the edges that a network of so many layers sees from a node."""
+    senders, receivers = (np.asarray(a) for a in (graph.senders, graph.receivers))
+    reached, seen = np.zeros(int(graph.n_node.sum()), bool), np.zeros(len(senders), bool)
+    reached[node] = True
+    for _ in range(hops):
+        seen |= reached[receivers]
+        reached[senders[seen]] = True
+    return seen
+
+
+def draw(loaded: Loaded, result: Result, out: Path) -> list[Path]:
+    """``graph.png``, predicted classes on the graph, wrong test nodes ringed; ``embedding.png``, t-SNE of the hidden
+    layer."""
+    plots: Any = need("matplotlib.pyplot", extra="plots")
+    networkx: Any = need("networkx", extra="graphs")
+    manifold: Any = need("sklearn.manifold", extra="data")
+    guess = result.probabilities.argmax(1)
+    label = np.array([-1 if name is None else result.classes.index(name) for name in loaded.labels])
+    graph = networkx.Graph(loaded.edges.T.tolist())
+    graph.add_nodes_from(range(len(guess)))
+    places = networkx.spring_layout(graph, seed=0)
+    perplexity = min(30.0, max(2.0, (len(guess) - 1) / 4))
+    embedded = manifold.TSNE(perplexity=perplexity, random_state=0, init="random").fit_transform(result.hidden)
+    wrong = np.intersect1d(np.flatnonzero(guess != label), result.splits["test"])
+    made = []
+    for name, at in (("graph", np.array([places[i] for i in range(len(guess))])), ("embedding", embedded)):
+        figure, panel = plots.subplots(figsize=(7, 6), layout="constrained")
+        if name == "graph":
+            for a, b in loaded.edges.T[loaded.edges[0] < loaded.edges[1]][:20_000]:
+                panel.plot(*at[[a, b]].T, color="0.8", linewidth=0.4, zorder=0)
+        for value, told in enumerate(result.classes):
+            panel.scatter(*at[guess == value].T, s=14, label=told, color=f"C{value % 10}")
+        panel.scatter(*at[wrong].T, s=40, facecolors="none", edgecolors="black", label="wrong, held out")
+        panel.set_axis_off()
+        panel.legend(fontsize=8)
+        made.append(out / f"{name}.png")
+        figure.savefig(made[-1], dpi=130)
+        plots.close(figure)
+    return made
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command."""
+    loaded = read(options.file, options.labels, options.features)
+    result = learn(loaded, options.layer, options.steps, options.seed)
+    sizes = {part: len(index) for part, index in result.splits.items()}
+    told: dict[str, Any] = {
+        "notes": loaded.notes,
+        "classes": result.classes,
+        "nodes": sizes,
+        "accuracy": result.accuracy,
+    }
+    told["most_common"] = result.most_common
+    if options.why is not None:
+        if options.why not in loaded.names:
+            raise ValueError(f"--why {options.why!r}: the graph has no such node")
+        node = loaded.names.index(options.why)
+        told["why"] = [
+            {"from": loaded.names[a], "to": loaded.names[b], "gradient": round(g, 4), "mask": round(m, 4)}
+            for a, b, g, m in why(result, node)[:20]
+        ]
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with (options.out / "predictions.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["node", "predicted", "probability", "label"])
+            for name, row, label in zip(loaded.names, result.probabilities, loaded.labels, strict=True):
+                writer.writerow([name, result.classes[row.argmax()], round(float(row.max()), 4), label or ""])
+        told["files"] = [str(path) for path in (options.out / "predictions.csv", *draw(loaded, result, options.out))]
+    if options.json:
+        print(json.dumps(told))
+        return 0
+    for note in loaded.notes:
+        print(note)
+    accuracy = ", ".join(f"{part} {100 * value:.1f} % of {sizes[part]}" for part, value in result.accuracy.items())
+    print(
+        f"{options.layer}, {len(result.classes)} classes: {accuracy}; the commonest class {100 * result.most_common:.1f} %"
+    )
+    for edge in told.get("why", []):
+        print(f"  {edge['from']} -> {edge['to']}: mask {edge['mask']:.2f}, gradient {edge['gradient']:+.3f}")
+    for path in told.get("files", []):
+        print(path)
+    return 0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="edge list, .graphml, .gml or .json (node-link)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="a table: node, label")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="a table: node, numbers ...")
+    parser.add_argument("--layer", choices=sorted(LAYERS), default="gcn")
+    parser.add_argument("--steps", type=int, default=200, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the weights")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write predictions and pictures there")
+    parser.add_argument("--why", metavar="NODE", help="tell which edges mattered for this node")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="convzoo graph", description=(__doc__ or "").splitlines()[0])
+    add(parser)
+    try:
+        return run(parser.parse_args(arguments))
+    except (MissingExtra, OSError, ValueError) as error:
+        print(f"convzoo graph: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
