@@ -2,8 +2,9 @@
 
     python -m convzoo.apps.graph FILE [--labels FILE] [--features FILE] [--layer gcn] [--out DIR] [--why NODE] [--json]
 
-FILE is an edge list (two names a line, separated by commas, tabs or spaces), GraphML, GML or JSON node-link. Nodes without a label stay in the graph and are predicted; nodes without edges are classified by their
-features alone. Where nothing describes the nodes, a node's own name is its feature.
+FILE is an edge list (two names a line, separated by commas, tabs or spaces), GraphML, GML or JSON node-link. Nodes
+without a label stay in the graph and are predicted; nodes without edges are classified by their features alone. Where
+nothing describes the nodes, a node's own name is its feature.
 """
 
 import argparse
@@ -43,8 +44,8 @@ class Loaded(NamedTuple):
 
 
 def read(path: Path, labels: Path | None = None, features: Path | None = None) -> Loaded:
-    """Reads a graph, and labels (node, label) and features (node, numbers ...) from tables if given; in GraphML, GML and
-    JSON they may be the nodes' attributes ``label`` and ``x``.
+    """Reads a graph, and labels (node, label) and features (node, numbers ...) from tables if given; in GraphML, GML
+    and JSON they may be the nodes' attributes ``label`` and ``x``.
 
     Raises:
       OSError: a file cannot be read.
@@ -240,8 +241,8 @@ def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -
 def why(result: Result, node: int, *, steps: int = 200) -> list[tuple[int, int, float, float]]:
     """Which edges mattered for a node's predicted class: (sender, receiver, gradient, mask), the largest mask first.
 
-    The gradient is of the class's log-probability in the edge's weight times the weight; the mask is learned to keep the
-    prediction with as few edges as it can (GNNExplainer, Ying et al. 2019, arXiv:1903.03894)."""
+    The gradient is of the class's log-probability in the edge's weight times the weight; the mask is learned to keep
+    the prediction with as few edges as it can (GNNExplainer, Ying et al. 2019, arXiv:1903.03894)."""
     graph, chosen = result.graph, int(result.probabilities[node].argmax())
     weight = graph.edges["weight"]
 
@@ -349,7 +350,8 @@ def run(options: argparse.Namespace) -> int:
         print(note)
     accuracy = ", ".join(f"{part} {100 * value:.1f} % of {sizes[part]}" for part, value in result.accuracy.items())
     print(
-        f"{options.layer}, {len(result.classes)} classes: {accuracy}; the commonest class {100 * result.most_common:.1f} %"
+        f"{options.layer}, {len(result.classes)} classes: {accuracy}; "
+        f"always the commonest class {100 * result.most_common:.1f} %"
     )
     for edge in told.get("why", []):
         print(f"  {edge['from']} -> {edge['to']}: mask {edge['mask']:.2f}, gradient {edge['gradient']:+.3f}")

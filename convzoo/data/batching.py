@@ -21,7 +21,7 @@ from convzoo import core
 from convzoo.data.graphs import Graphs
 from convzoo.data.tudataset import GraphSet
 
-ROUND = 32  # budgets are multiples of this
+ROUND = 8  # budgets are multiples of this
 
 
 class Budget(NamedTuple):

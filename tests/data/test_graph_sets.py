@@ -1,5 +1,6 @@
 """Graph sets: text files, raw pickles, networkx, points, molecules; batches in one shape; sampled neighbourhoods."""
 
+import functools
 import pickle
 import urllib.error
 from typing import Any
@@ -112,8 +113,8 @@ def test_training_sees_what_the_whole_graph_would_show(tmp_path):
         outputs = []
         for source in (near, data.Planetoid("ring", str(tmp_path), weights=weights, hops=0, sparse=False)):
             batch = data.load(source, batch_size=1).example
-            variables = model.init(jax.random.key(0), batch["input"], train=False)
-            y, _ = jax.jit(model.apply, static_argnames="train")(variables, batch["input"], train=False)
+            variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), batch["input"])
+            y, _ = jax.jit(functools.partial(model.apply, train=False))(variables, batch["input"])
             outputs.append(np.asarray(y)[np.asarray(batch["mask"])])
         assert data.load(near, batch_size=1).example["label"].shape == (10,)
         np.testing.assert_allclose(*outputs, rtol=1e-5, atol=1e-6)
@@ -243,12 +244,12 @@ def test_packed_graphs_give_what_each_gives_alone():
     graphs = random_set(6)
     model = GIN(depth=2, width=5, dropout=0.0)
     packs = batching.load(graphs, batch_size=6)
-    batch = next(packs.in_order())
+    batch = jax.tree.map(jnp.asarray, next(packs.in_order()))
     variables = model.init(jax.random.key(0), batch["input"], train=False)
     y, _ = model.apply(variables, batch["input"], train=False, node_mask=batch["node_mask"])
     chosen = packs.plan(packs.kept)[0]
     for place, index in enumerate(chosen):
-        alone = batching.pack(graphs, np.array([index]), packs.budget)
+        alone = jax.tree.map(jnp.asarray, batching.pack(graphs, np.array([index]), packs.budget))
         expected, _ = model.apply(variables, alone["input"], train=False, node_mask=alone["node_mask"])
         np.testing.assert_allclose(y[place], expected[0], rtol=1e-4, atol=1e-5)
 
