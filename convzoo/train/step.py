@@ -29,8 +29,8 @@ def inputs(batch: Batch) -> tuple[tuple[Any], dict[str, Any]]:
     return (batch["input"],), {name: batch[name] for name in ("length", "node_mask") if name in batch}
 
 
-def init(experiment: Experiment, example: Batch, *, seed: int | None = None) -> State:
-    """The state before the first step; ``example`` is any batch, only its shapes matter."""
+def init(experiment: Experiment, example: Batch, *, seed: int | jax.Array | None = None) -> State:
+    """The state before the first step; ``example`` is any batch, only its shapes matter. The seed may be traced."""
     return _init(experiment, example, jax.random.key(experiment.seed if seed is None else seed))
 
 
