@@ -7,7 +7,8 @@ halved every 50 of 350 epochs. This card trains one fold of ten; all of them, by
 one: python -m experiments.gin --folder DIR/MUTAG
 
 Expected: 89.4 ± 5.6 % (the paper's, its epoch chosen on the test folds).
-Measured: not yet run with this text; about 30 s for one fold on 2 CPU cores.
+Measured, ten folds: 88.9 ± 7.7 % by the paper's protocol, 84.6 ± 8.0 at the last epoch, 83.9 ± 6.2 with the epoch
+chosen on validation only; 126 s for all twenty runs on 2 busy CPU cores (2026-11-23, jax 0.10.2). One fold: not yet run.
 """
 
 from convzoo import data, tasks
