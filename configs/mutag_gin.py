@@ -8,7 +8,8 @@ one: python -m experiments.gin --folder DIR/MUTAG
 
 Expected: 89.4 ± 5.6 % (the paper's, its epoch chosen on the test folds).
 Measured, ten folds: 88.9 ± 7.7 % by the paper's protocol, 84.6 ± 8.0 at the last epoch, 83.9 ± 6.2 with the epoch
-chosen on validation only; 126 s for all twenty runs on 2 busy CPU cores (2026-11-23, jax 0.10.2). One fold: not yet run.
+chosen on validation only; 126 s for all twenty runs on 2 busy CPU cores (2026-11-23, jax 0.10.2). One fold: not yet
+run.
 """
 
 from convzoo import data, tasks
