@@ -31,7 +31,7 @@ from convzoo.nn.model import Features
 # A layer by name, from (its width, whether it is the last, the network, what every layer takes).
 Make = Callable[[int, bool, "NodeNet", dict[str, Any]], Model]
 LAYERS: dict[str, Make] = {
-    "gcn": lambda width, last, net, own: GCNConv(width, normalise=False, **own),
+    "gcn": lambda width, last, net, own: GCNConv(width, bias=net.bias, normalise=False, **own),
     "sage": lambda width, last, net, own: SAGEConv(width, **own),
     "gin": lambda width, last, net, own: GINConv((net.width, width), **own),
     "chebyshev": lambda width, last, net, own: ChebConv(width, **own),
@@ -51,6 +51,7 @@ class NodeNet(Model):
     """Waypoints ``conv0`` ... ``residual``: a layer's input is added to its output where they are as wide.
 
     ``width`` is a head's for attention. Of raw edges (no ``edges["weight"]``) a GCN sums neighbours as they are.
+    ``bias`` is a GCN's; Kipf's own code has none.
     """
 
     layer: str = "gcn"
@@ -62,6 +63,7 @@ class NodeNet(Model):
     dropout: float = 0.5
     activation: str = "relu"
     residual: bool = False
+    bias: bool = True
 
     @nn.compact
     def __call__(
