@@ -6,7 +6,8 @@ Source: Veličković et al. 2018, arXiv:1710.10903; the Planetoid split. 200 epo
 early on validation loss and accuracy. Many seeds in one program: python -m experiments.cora --config cora_gat
 
 Expected: 83.0 ± 0.7 % (the paper's).
-Measured: not yet run with this text; about 20 s a run on 2 CPU cores.
+Measured: 82.27 ± 0.15 % over 20 seeds (a run's standard deviation 0.68), 55 s for all of them, 17 s of it compiling, on
+2 busy CPU cores (2026-11-23, jax 0.10.2; python -m experiments.cora --config cora_gat --seeds 20).
 """
 
 import dataclasses
