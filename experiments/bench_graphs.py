@@ -47,8 +47,8 @@ MODES = ("forward", "training")
 FIELDS = ("size", "layer", "mode", "ours_ms", "segment_ms", "torch_ms", "times_torch", "temporaries_mb", "segment_mb")
 
 
-def graph(size: Size, molecules: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Senders and receivers: degrees as uneven as a citation network's, or a chain with rings for each molecule."""
+def graph(size: Size, molecules: bool) -> np.ndarray:
+    """Senders and receivers [2, edges]: degrees as uneven as a citation network's, or chains with rings."""
     generator = np.random.default_rng(0)
     if molecules:
         atoms, bonds = size.nodes // 256, size.edges // 512
@@ -67,7 +67,9 @@ def graph(size: Size, molecules: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(layer: str, size: Size, ends: np.ndarray, table: bool) -> tuple[Callable, tuple[Any, ...]]:
     """(function of parameters and input, its arguments)."""
-    edges = core.Edges(*map(jnp.asarray, (*ends.astype(np.int32), np.zeros(ends.shape[1], np.int32))), None, size.nodes)
+    edges = core.Edges._make(
+        (*map(jnp.asarray, (*ends.astype(np.int32), np.zeros(ends.shape[1], np.int32))), None, size.nodes)
+    )
     edges = edges._replace(weight=jnp.ones(ends.shape[1], jnp.float32))
     edges = core.gcn_edges(edges) if layer == "gcn" else core.with_loops(edges) if layer == "gat" else edges
     sorted_edges = core.sort_edges(edges, 1, size.nodes) if table else None
@@ -231,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
+        writer: Any = csv.DictWriter(file, list(FIELDS))
         writer.writeheader()
         for name in options.sizes:
             for layer in options.layers:

@@ -202,12 +202,14 @@ def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -
     if loaded.features is None:
         rows, columns, values = rows_of(found, np.arange(nodes))
         integers = (jnp.asarray(a, jnp.int32) for a in (columns, rows, np.zeros(nodes)))
-        words = core.Edges(*integers, jnp.asarray(values), nodes)
+        words = core.Edges._make((*integers, jnp.asarray(values), nodes))
         x = core.SparseRows(words, core.sort_edges(words, 1, nodes), nodes) if layer in ("gcn", "gat") else x
     sizes = (jnp.array([n], jnp.int32) for n in (nodes, len(edges.senders)))
     ends = (jnp.asarray(a) for a in (edges.receivers, edges.senders))
-    graph = Graphs(x, {"weight": jnp.asarray(edges.weight)}, *ends, None, *sizes)
-    attention = {"width": 8, "heads": 4, "activation": "elu"} if layer in ("gat", "gatv2") else {"width": 32}
+    graph = Graphs._make((x, {"weight": jnp.asarray(edges.weight)}, *ends, None, *sizes))
+    attention: dict[str, Any] = (
+        {"width": 8, "heads": 4, "activation": "elu"} if layer in ("gat", "gatv2") else {"width": 32}
+    )
     model = NodeNet(layer=layer, num_classes=len(classes), **attention)
 
     def batch(part: str) -> dict[str, Any]:

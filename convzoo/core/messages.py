@@ -253,7 +253,7 @@ def over_pieces(one_edge: Callable[[Array, Array], Array], own: neighbours.Piece
     merge = jnp.maximum if join == "max" else jnp.add
     rows = []
     for others, edges in zip(own.others, own.edges, strict=True):
-        terms = [one_edge(others[:, n], edges[:, n]) for n in range(others.shape[1])]
+        terms = [one_edge(jnp.asarray(others[:, n]), jnp.asarray(edges[:, n])) for n in range(others.shape[1])]
         rows.append(functools.reduce(merge, terms))
     rows = jnp.concatenate([*rows, empty[None]])
     y, (piece, target) = rows[own.place], own.extra

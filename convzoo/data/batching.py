@@ -90,7 +90,9 @@ def pack(graphs: GraphSet, chosen: np.ndarray, budget: Budget) -> dict[str, Any]
     used, linked = n_node.sum(), n_edge.sum()
     n_node[-1], n_edge[-1] = budget.nodes - used, budget.edges - linked
     take_nodes, take_edges = (
-        np.concatenate([np.arange(first[i], first[i] + count[i]) for i in chosen]) if len(chosen) else np.zeros(0, int)
+        np.concatenate([np.arange(int(first[i]), int(first[i] + count[i])) for i in chosen])
+        if len(chosen)
+        else np.zeros(0, int)
         for first, count in ((first_node, graphs.n_node), (first_edge, graphs.n_edge))
     )
     start = np.repeat(np.cumsum(n_node) - n_node, n_edge)[:linked]
@@ -228,7 +230,7 @@ def sample(
     sizes = (np.array([n], np.int32) for n in (len(nodes), len(edges)))
     local = (place[ends[order]].astype(np.int32) for ends in (senders, receivers))
     none = np.zeros((len(edges), 0), np.float32)
-    one = GraphSet(graph.nodes[nodes], *local, none, *sizes, np.zeros(1, np.int32))
+    one = GraphSet._make((graph.nodes[nodes], *local, none, *sizes, np.zeros(1, np.int32)))
     batch = pack(one, np.zeros(1, int), budget._replace(graphs=1))
     weight = np.pad(graph.weight[edges[order]], (0, budget.edges - len(edges))).astype(np.float32)
     label = np.pad(graph.label[nodes], (0, budget.nodes - len(nodes)))

@@ -29,7 +29,7 @@ def single(
         raise ValueError(f"edges name nodes {ends.min()} to {ends.max()}; there are {len(nodes)}")
     order = np.lexsort((ends[0], ends[1]))
     counts = (np.array([n], np.int32) for n in (len(nodes), ends.shape[1], label))
-    return GraphSet(np.asarray(nodes, np.float32), *ends[:, order], features[order], *counts)
+    return GraphSet._make((np.asarray(nodes, np.float32), *ends[:, order], features[order], *counts))
 
 
 def join(sets: Sequence[GraphSet]) -> GraphSet:
@@ -37,7 +37,7 @@ def join(sets: Sequence[GraphSet]) -> GraphSet:
     widths = sorted({(s.nodes.shape[1], s.features.shape[1]) for s in sets})
     if len(widths) != 1:
         raise ValueError(f"graphs must have as many node and edge features as each other; these have {widths}")
-    return GraphSet(*(np.concatenate(arrays) for arrays in zip(*sets, strict=True)))
+    return GraphSet._make(np.concatenate(arrays) for arrays in zip(*sets, strict=True))
 
 
 def from_networkx(graph: Any, nodes: str = "x", edges: str = "", label: int = 0) -> GraphSet:
@@ -69,7 +69,8 @@ def from_networkx(graph: Any, nodes: str = "x", edges: str = "", label: int = 0)
         features = None if features is None else np.concatenate([features, features[back]])
         pairs = np.concatenate([pairs, pairs[back, ::-1]])
     x = rows(list(graph.nodes(data=True)), nodes, "node")
-    return single(np.ones((len(place), 1), np.float32) if x is None else x, *pairs.T, features, label)
+    x = np.ones((len(place), 1), np.float32) if x is None else x
+    return single(x, pairs[:, 0], pairs[:, 1], features, label)
 
 
 def to_networkx(graphs: GraphSet | Graphs, index: int = 0) -> Any:
@@ -93,7 +94,7 @@ def pick(graphs: GraphSet, index: int) -> GraphSet:
     node, edge = (int(counts[:index].sum()) for counts in (graphs.n_node, graphs.n_edge))
     nodes, edges = slice(node, node + graphs.n_node[index]), slice(edge, edge + graphs.n_edge[index])
     parts = graphs.nodes[nodes], graphs.senders[edges], graphs.receivers[edges], graphs.features[edges]
-    return GraphSet(*parts, *(counts[index : index + 1] for counts in graphs[4:]))
+    return GraphSet._make((*parts, *(counts[index : index + 1] for counts in graphs[4:])))
 
 
 def of_tuple(graphs: Graphs, index: int) -> GraphSet:
@@ -102,8 +103,8 @@ def of_tuple(graphs: Graphs, index: int) -> GraphSet:
     first, edge = int(n_node[:index].sum()), int(n_edge[:index].sum())
     edges = slice(edge, edge + int(n_edge[index]))
     nodes = np.asarray(graphs.nodes)[first : first + int(n_node[index])]
-    ends = (np.asarray(a)[edges] - first for a in (graphs.senders, graphs.receivers))
-    return single(nodes, *ends)
+    senders, receivers = (np.asarray(a)[edges] - first for a in (graphs.senders, graphs.receivers))
+    return single(nodes, senders, receivers)
 
 
 def from_points(points: np.ndarray, neighbours: int, nodes: np.ndarray | None = None, label: int = 0) -> GraphSet:
@@ -179,7 +180,8 @@ def from_smiles(smiles: str, label: int = 0) -> GraphSet:
         ends += [(a, b), (b, a)]
         features += [[*kinds, bond.GetIsConjugated(), bond.IsInRing()]] * 2
     made = np.array(features, np.float32).reshape(len(ends), len(BONDS) + 2)
-    return single(np.array(nodes, np.float32), *np.array(ends, int).reshape(-1, 2).T, made, label)
+    pairs = np.array(ends, int).reshape(-1, 2)
+    return single(np.array(nodes, np.float32), pairs[:, 0], pairs[:, 1], made, label)
 
 
 def from_ogb(name: str, folder: str) -> tuple[GraphSet, dict[str, np.ndarray]]:
@@ -201,7 +203,7 @@ def from_ogb(name: str, folder: str) -> tuple[GraphSet, dict[str, np.ndarray]]:
     for graph, label in pairs:
         features = graph["edge_feat"]
         first = int(np.nan_to_num(np.ravel(label)[0])) if kind == "graphproppred" else 0
-        graphs.append(single(graph["node_feat"], *graph["edge_index"], features, first))
+        graphs.append(single(graph["node_feat"], graph["edge_index"][0], graph["edge_index"][1], features, first))
     joined = join(graphs)
     if kind == "nodeproppred":
         joined = joined._replace(label=np.ravel(pairs[0][1]).astype(np.int32))

@@ -226,7 +226,7 @@ class Planetoid(Source):
         features = own["features"]
         nodes, count = len(label), len(own["senders"])
         sizes = np.array([[nodes], [count]], np.int32)
-        graph = Graphs(features, edges, own["receivers"], own["senders"], None, *sizes)
+        graph = Graphs._make((features, edges, own["receivers"], own["senders"], None, *sizes))
         return {"input": graph, "label": label, "mask": own["inside"] & mask[0]}
 
 
@@ -234,15 +234,15 @@ def prepare_edges(found: NodeSet, weights: str) -> core.Edges:
     """Edges with weights, receivers ascending."""
     senders, receivers = found.edges
     count, nodes = len(senders), len(found.label)
-    edges = core.Edges(senders, receivers, np.zeros(count, np.int32), np.ones(count, np.float32), nodes)
+    edges = core.Edges._make((senders, receivers, np.zeros(count, np.int32), np.ones(count, np.float32), nodes))
     if weights != "plain":
         edges = jax.tree.map(jnp.asarray, edges)
         with jax.ensure_compile_time_eval():
             edges = core.gcn_edges(edges) if weights == "gcn" else core.with_loops(edges)
         real = np.asarray(edges.receivers) < nodes
-        edges = core.Edges(*(np.asarray(a)[real] for a in edges[:4]), nodes)
+        edges = core.Edges._make((*(np.asarray(a)[real] for a in edges[:4]), nodes))
     order = np.lexsort((edges.senders, edges.receivers))
-    return core.Edges(*(np.asarray(a)[order] for a in edges[:4]), nodes)
+    return core.Edges._make((*(np.asarray(a)[order] for a in edges[:4]), nodes))
 
 
 def induced(edges: core.Edges, kept: np.ndarray) -> core.Edges:
@@ -252,7 +252,7 @@ def induced(edges: core.Edges, kept: np.ndarray) -> core.Edges:
     senders, receivers = place[edges.senders], place[edges.receivers]
     inside = (senders >= 0) & (receivers >= 0)
     integers = (a[inside].astype(np.int32) for a in (senders, receivers, np.asarray(edges.taps)))
-    return core.Edges(*integers, np.asarray(edges.weight)[inside], len(kept))
+    return core.Edges._make((*integers, np.asarray(edges.weight)[inside], len(kept)))
 
 
 def rows_of(found: NodeSet, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -277,7 +277,7 @@ def _prepared(source: Planetoid, split: str, folder: str) -> dict[str, Any]:
     rows, columns, values = rows_of(found, kept)
     if source.sparse:
         integers = (a.astype(np.int32) for a in (columns, rows, np.zeros(len(rows))))
-        words = core.Edges(*integers, values, len(kept))
+        words = core.Edges._make((*integers, values, len(kept)))
         features: Any = core.SparseRows(words, core.sort_edges(words, 1, found.width), found.width)
     else:
         features = np.zeros((len(kept), found.width), np.float32)

@@ -47,7 +47,8 @@ class GIN(Model):
         if not self.num_classes:
             return features["pooled"], features
         fall = nn.Dropout(self.dropout, deterministic=not train, name="dropout")
-        return sum(fall(Dense(self.num_classes, name=f"head{i}", **own)(p)) for i, p in enumerate(pooled)), features
+        scores = [fall(Dense(self.num_classes, name=f"head{i}", **own)(p)) for i, p in enumerate(pooled)]
+        return sum(scores[1:], scores[0]), features
 
 
 GIN_SMALL = GIN()

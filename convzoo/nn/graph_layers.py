@@ -372,7 +372,8 @@ def lstm_weights(layer: Model, name: str, inner: int, hidden: int) -> list[Array
 def run_lstm(layer: Model, name: str, xs: Sequence[Nodes], hidden: int) -> list[Array]:
     """The hidden states over a sequence."""
     weights = lstm_weights(layer, name, xs[0].shape[1], hidden)
-    state = (jnp.zeros((xs[0].shape[0], hidden), layer.dtype),) * 2
+    zero = jnp.zeros((xs[0].shape[0], hidden), layer.dtype)
+    state = zero, zero
     found = []
     for x in xs:
         state = layers.lstm(x.astype(layer.dtype), state, *weights)

@@ -95,13 +95,14 @@ def tiny() -> planetoid.NodeSet:
 
 
 def write_npz(folder, found: planetoid.NodeSet):
-    arrays = {
+    arrays: dict[str, Any] = {
         "x_indptr": found.indptr,
         "x_indices": found.columns,
         "x_data": found.values,
         "x_shape": [12, found.width],
     }
-    np.savez(folder / "ring.npz", **arrays, y=found.label, edges=found.edges, **found.splits)
+    arrays |= {"y": found.label, "edges": found.edges, **found.splits}
+    np.savez(folder / "ring.npz", **arrays)
 
 
 def test_training_sees_what_the_whole_graph_would_show(tmp_path):
@@ -267,7 +268,7 @@ def large_graph() -> tuple[batching.Large, core.Edges]:
     generator = np.random.default_rng(0)
     senders, receivers = generator.integers(0, 60, (2, 400))
     weight = generator.random(400).astype(np.float32)
-    edges = core.Edges(senders, receivers, np.zeros(400, np.int32), weight, 60)
+    edges = core.Edges._make((senders, receivers, np.zeros(400, np.int32), weight, 60))
     return batching.large(generator.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 4, edges), edges
 
 
@@ -280,7 +281,7 @@ def test_a_full_sample_gives_what_the_whole_graph_gives():
     variables = model.init(jax.random.key(0), batch["input"], train=False)
     y, _ = model.apply(variables, batch["input"], train=False)
     sizes = np.array([[60], [400]], np.int32)
-    whole = data.Graphs(graph.nodes, {"weight": edges.weight}, edges.receivers, edges.senders, None, *sizes)
+    whole = data.Graphs._make((graph.nodes, {"weight": edges.weight}, edges.receivers, edges.senders, None, *sizes))
     expected, _ = model.apply(variables, jax.tree.map(jnp.asarray, whole), train=False)
     np.testing.assert_allclose(y[:3], expected[chosen], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(batch["label"][:3], chosen % 4)

@@ -170,7 +170,7 @@ def ours(name: str, graph: str) -> Arrays:
         @partial(jax.jit, compiler_options=cases.UNOPTIMISED)
         def run(params, arrays):
             def loss(params, arrays):
-                y = layer.apply({"params": params}, *arguments(case, arrays, ends))
+                y: Any = layer.apply({"params": params}, *arguments(case, arrays, ends))
                 return jnp.sum(y * uniform("weights", y.shape)), y
 
             (_, y), gradients = jax.value_and_grad(loss, (0, 1), has_aux=True)(params, arrays)

@@ -193,7 +193,7 @@ def turned(array: np.ndarray, peer: str, shape: tuple[int, ...]) -> np.ndarray:
 def theirs(torch: Any, pyg: Any, name: str, graph: str) -> cases.Arrays:
     """What ``graph_cases.ours`` computes, by the peer."""
     case, ends = CASES[name], GRAPHS[graph]
-    own = flatten_dict(graph_cases.parameters(case, ends), sep="/")
+    own: dict[str, Any] = flatten_dict(graph_cases.parameters(case, ends), sep="/")
     net = builders(torch, pyg)[name]().double()
     named = {**dict(net.named_parameters()), **{k: v for k, v in net.named_buffers() if k == "eps"}}
     used = {key: value for key, value in named.items() if key != "eps" or name.endswith(("learned", "projected"))}
