@@ -82,8 +82,8 @@ def theirs(experiment: Experiment, seeds: int) -> Runs:
         def __init__(self):
             super().__init__()
             if net.layer == "gcn":
-                self.first = layers.GCNConv(found.width, net.width, cached=True)
-                self.second = layers.GCNConv(net.width, net.num_classes, cached=True)
+                self.first = layers.GCNConv(found.width, net.width, cached=True, bias=net.bias)
+                self.second = layers.GCNConv(net.width, net.num_classes, cached=True, bias=net.bias)
                 self.act = torch.relu
             else:
                 self.first = layers.GATConv(found.width, net.width, heads=net.heads, dropout=drop)
@@ -136,7 +136,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=100, metavar="N")
     parser.add_argument("--at-once", type=int, default=100, metavar="N", help="seeds in the program together")
     parser.add_argument("--peer-seeds", type=int, default=100, metavar="N", help="0: without torch_geometric")
-    parser.add_argument("--no-bias", action="store_true", help="a GCN without biases, as in Kipf's own code")
     parser.add_argument("--steps", type=int, metavar="N", help="epochs, if not the card's")
     parser.add_argument("--folder", default="", metavar="DIR", help="where the set lies")
     parser.add_argument("--graph", default="", metavar="NAME", help="another set in the same layout")
@@ -151,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         classes = int(planetoid.read(source.graph, source.folder).label.max()) + 1
         assert isinstance(experiment.model, NodeNet)
         steps = options.steps or experiment.steps
-        model = experiment.model.clone(num_classes=classes, bias=not options.no_bias)
+        model = experiment.model.clone(num_classes=classes)
         experiment = dataclasses.replace(experiment, data=source, model=model, steps=steps)
         mine = ours(experiment, options.seeds, min(options.at_once, options.seeds))
         print(told(f"convzoo, {options.config}", mine), flush=True)
