@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convzoo.core.lowering.windows import Array, pad_space
+from convzoo.core.lowering.windows import Array, pad_space, window_slices
 from convzoo.core.shapes import Geometry, out_space
 
 # --- XLA's own --------------------------------------------------------------------------------------------------------
@@ -79,6 +79,28 @@ def product_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 def product_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
     """1x1 and patchify: one matrix product over batch and space."""
     z = patches(x, window, geometry, y.shape[1:-1]).T @ y.reshape(-1, y.shape[-1])
+    return z.reshape(*window, x.shape[-1], y.shape[-1])
+
+
+# --- every window as a row --------------------------------------------------------------------------------------------
+
+
+def window_rows(x: Array, window: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> Array:
+    """``[batch * out, taps * in]``, overlapping windows and all: a copy, taps times as large as ``x``."""
+    rows = jnp.concatenate([piece for _, piece in window_slices(x, window, geometry, out)], -1)
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def patches_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """One matrix product of all windows (im2col)."""
+    out = out_space(x.shape[1:-1], kernel.shape[:-2], geometry)
+    rows = window_rows(x, kernel.shape[:-2], geometry, out)
+    return (rows @ kernel.reshape(-1, kernel.shape[-1])).reshape(x.shape[0], *out, kernel.shape[-1])
+
+
+def patches_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
+    """One matrix product over batch and space."""
+    z = window_rows(x, window, geometry, y.shape[1:-1]).T @ y.reshape(-1, y.shape[-1])
     return z.reshape(*window, x.shape[-1], y.shape[-1])
 
 
