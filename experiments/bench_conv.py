@@ -513,7 +513,7 @@ def errors(done: Path) -> None:
     worst: dict[tuple[str, str], float] = {}
     for key in json.loads(done.read_text()):
         operation, shapes, geometry, window = json.loads(key)
-        geometry = Geometry(*(tuple(map(to_tuple, part)) if isinstance(part, list) else part for part in geometry))
+        geometry = geometry_of(*geometry)
         if operation == "kernel_grad":
             shapes = [[1, *shapes[0][1:]], [1, *shapes[1][1:]]]
             extra, channels, window = (geometry, tuple(window)), shapes[0][-1], tuple(window)
@@ -538,8 +538,9 @@ def errors(done: Path) -> None:
         )
 
 
-def to_tuple(part):
-    return tuple(part) if isinstance(part, list) else part
+def geometry_of(stride, pads, in_dilation, dilation, groups) -> Geometry:
+    """From JSON's lists."""
+    return Geometry(tuple(stride), tuple((a, b) for a, b in pads), tuple(in_dilation), tuple(dilation), groups)
 
 
 # --- pictures and tables ----------------------------------------------------------------------------------------------
