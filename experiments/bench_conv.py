@@ -620,6 +620,9 @@ def plot(path: Path, folder: Path) -> None:
             axes.scatter([row[key] for row in own], places, marker=marker, s=22, label=mode)
         axes.axvline(1, color="black", linewidth=1)
         axes.set(xscale="log", title=f"{title}; right of the line convzoo is faster")
+        axes.set_xticks(
+            [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if axes.get_xlim()[0] < t < axes.get_xlim()[1]]
+        )
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.title.set_fontsize(9)
