@@ -3,13 +3,17 @@
 model = convzoo.create("resnet50", num_classes=10)
 convzoo.cost(model, (1, 224, 224, 3))            # Cost(params=23528522, macs=4087136256, activations=...)
 convzoo.feature_info(model, (1, 224, 224, 3))    # {"stem": Info(channels=64, stride=(2, 2), field=(7, 7)), ...}
+model, variables, recipe = convzoo.load("resnet50", "hf-hub:timm/resnet50.a1_in1k", num_classes=10)
+convzoo.save("mine.safetensors", model, variables)
 """
 
 import difflib
 import fnmatch
 import math
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -19,6 +23,10 @@ from jax.extend import core as jaxpr
 
 from convzoo.models import alexnet, bytenet, graphnet, mlp, resnet
 from convzoo.nn import Model
+from convzoo.weights import files as weight_files
+from convzoo.weights import fitting, loading, sources, values
+from convzoo.weights import recipe as recipes
+from convzoo.weights.recipe import Recipe
 
 MODELS: dict[str, Model] = {
     "alexnet": alexnet.ALEXNET,
@@ -83,6 +91,124 @@ def create(name: str, **fields: Any) -> Model:
     if unknown:
         raise ValueError(f"{name} has no field {', '.join(unknown)}; its fields are {', '.join(known)}")
     return model.clone(**fields)
+
+
+def load(
+    name: str,
+    source: str | os.PathLike[str] | None = None,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    example: Any = None,
+    seed: int = 0,
+) -> tuple[Model, dict[str, Any], Recipe]:
+    """The named model, weights for it, and what its input must go through.
+
+    Args:
+      name: a name in ``list_models``.
+      source: a ``.safetensors``, ``.npz``, ``.pth``, ``.pt`` or ``.bin`` file; a folder in the hub's layout; or
+        ``"hf-hub:timm/..."``. None: the package that ships weights for ``name`` (``weights.PACKAGES``).
+      num_classes: a head for so many classes: the file's own if it has so many, or else a new one; 0: no head.
+        None: as many as the source tells, or the named model has.
+      in_channels: channels of the input; where the file's stem takes others it is adapted: for one channel summed over
+        its own, otherwise repeated in turn and scaled by (its own / ``in_channels``). None: as the file has it.
+      example: an input, or its shape, for models that take no images.
+      seed: of a new head.
+
+    Returns:
+      The model; its variables, in the dtypes of the file (NumPy arrays where JAX would narrow them); the recipe.
+
+    Raises:
+      ValueError: no such model, or a file that is damaged, refused, or of another model (``weights.Mismatch``, with
+        every array that does not fit).
+      OSError: no such file, or the hub cannot be reached.
+      ImportError: a package is missing; it names the extra.
+    """
+    model = create(name)
+    if (num_classes is not None and num_classes < 0) or (in_channels is not None and in_channels < 1):
+        raise ValueError(f"num_classes={num_classes} must be at least 0 and in_channels={in_channels} at least 1")
+    found = sources.find(name, source)
+    if found.architecture and found.architecture != name and source is not None:
+        raise ValueError(f"{source} holds weights of {found.architecture}, not of {name}")
+    model = create(found.architecture) if found.architecture in MODELS else model
+    state, metadata = weight_files.read(found.path)
+    recipe = found.recipe or recipes.usual(name, getattr(model, "num_classes", 0), str(source))
+    if "convzoo.model" in metadata:
+        model = saved_model(metadata["convzoo.model"], name, found.path)
+        recipe = recipes.from_json(metadata["convzoo.recipe"]) if "convzoo.recipe" in metadata else recipe
+    if found.classes is not None:
+        model = loading.sized(model, found.classes)
+    shaper = loading.Shaper(model, example or loading.image_shape(model, recipe.size))
+    classes = getattr(model, "num_classes", 0)
+    held = fitting.fit(state, shaper, classes, shaper.channels, new_head=num_classes is not None)
+    classes = classes if num_classes is None else num_classes
+    variables = loading.refitted(held, shaper, classes, in_channels, seed)
+    return loading.sized(model, classes), variables, recipes.adapted(recipe, classes, in_channels)
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: Model,
+    variables: Any,
+    *,
+    style: str = "convzoo",
+    recipe: Recipe | None = None,
+) -> None:
+    """Writes a ``.safetensors`` file, whole or not at all.
+
+    Args:
+      style: "convzoo": our paths, with the model and the recipe beside them, for ``load``. "timm": timm's keys, which
+        its model of that name loads with ``strict=True``.
+      recipe: what ``load`` is to give back.
+
+    Raises:
+      ValueError: another suffix or style, variables that are not this model's, or a model that timm does not have.
+    """
+    if style not in ("convzoo", "timm"):
+        raise ValueError(f"style {style!r} is not known; it must be 'convzoo' or 'timm'")
+    path, given = Path(path), {key: variables[key] for key in ("params", "batch_stats") if variables.get(key)}
+    check_own(model, given)
+    if style == "timm":
+        weight_files.write(path, fitting.to_timm(given, timm_table(model, given)), {"format": "pt"})
+        return
+    metadata = {"format": "convzoo", "convzoo.model": values.to_json(model)}
+    if recipe is not None:
+        metadata["convzoo.recipe"] = recipes.to_json(recipe)
+    weight_files.write(path, {path: np.asarray(array) for path, array in fitting.flat(given).items()}, metadata)
+
+
+def check_own(model: Model, variables: dict[str, Any]) -> None:
+    """Raises Mismatch unless the variables are the model's; those of models that take no images go unchecked."""
+    shaper = loading.Shaper(model, loading.image_shape(model, (224, 224)))
+    try:
+        shaper(1, shaper.channels)
+    except (ValueError, TypeError):
+        return
+    fitting.fit(fitting.flat(variables), shaper, getattr(model, "num_classes", 0), shaper.channels)
+
+
+def timm_table(model: Model, variables: dict[str, Any]) -> str:
+    """The table of timm's names for a model.
+
+    Raises:
+      ValueError: there is none.
+    """
+    found = [family for family in fitting.candidates(fitting.flat(variables)) if family != fitting.NATIVE]
+    if not found:
+        raise ValueError(f"timm has no {type(model).__name__}; save it with style='convzoo'")
+    return found[0]
+
+
+def saved_model(text: str, name: str, path: Path) -> Model:
+    """The model that a file of ours tells, if it is of the class of ``name`` and no other named one."""
+    model, asked = values.from_json(text), MODELS[name]
+    if type(model) is not type(asked):
+        raise ValueError(f"{path} holds weights of a {type(model).__name__}; {name} is a {type(asked).__name__}")
+    free = {field: getattr(asked, field) for field in ("num_classes", "dtype", "param_dtype") if hasattr(asked, field)}
+    others = [other for other, named in MODELS.items() if named.clone(**free) == model.clone(**free)]
+    if others and name not in others:
+        raise ValueError(f"{path} holds weights of {others[0]}, not of {name}")
+    return model
 
 
 def cost(model: Model, shape: Any) -> Cost:
