@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jaxpr
 
-from convzoo.models import alexnet, bytenet, graphnet, mlp, resnet
+from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, resnet, vgg
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
 from convzoo.weights import fitting, loading, sources, values
@@ -30,19 +30,139 @@ from convzoo.weights.recipe import Recipe
 
 MODELS: dict[str, Model] = {
     "alexnet": alexnet.ALEXNET,
+    "alexnet_2012": alexnet.ALEXNET_2012,
     "bytenet": bytenet.BYTENET,
     "cifar_resnet20": resnet.CIFAR_RESNET20,
     "cifar_resnet32": resnet.CIFAR_RESNET32,
     "cifar_resnet44": resnet.CIFAR_RESNET44,
     "cifar_resnet56": resnet.CIFAR_RESNET56,
     "cifar_resnet110": resnet.CIFAR_RESNET110,
+    "convnext_atto": convnext.CONVNEXT_ATTO,
+    "convnext_base": convnext.CONVNEXT_BASE,
+    "convnext_femto": convnext.CONVNEXT_FEMTO,
+    "convnext_large": convnext.CONVNEXT_LARGE,
+    "convnext_nano": convnext.CONVNEXT_NANO,
+    "convnext_pico": convnext.CONVNEXT_PICO,
+    "convnext_small": convnext.CONVNEXT_SMALL,
+    "convnext_tiny": convnext.CONVNEXT_TINY,
+    "convnext_xlarge": convnext.CONVNEXT_XLARGE,
+    "convnextv2_atto": convnext.CONVNEXTV2_ATTO,
+    "convnextv2_base": convnext.CONVNEXTV2_BASE,
+    "convnextv2_femto": convnext.CONVNEXTV2_FEMTO,
+    "convnextv2_huge": convnext.CONVNEXTV2_HUGE,
+    "convnextv2_large": convnext.CONVNEXTV2_LARGE,
+    "convnextv2_nano": convnext.CONVNEXTV2_NANO,
+    "convnextv2_pico": convnext.CONVNEXTV2_PICO,
+    "convnextv2_small": convnext.CONVNEXTV2_SMALL,
+    "convnextv2_tiny": convnext.CONVNEXTV2_TINY,
+    "efficientnet_b0": efficientnet.EFFICIENTNET_B0,
+    "efficientnet_b1": efficientnet.EFFICIENTNET_B1,
+    "efficientnet_b2": efficientnet.EFFICIENTNET_B2,
+    "efficientnet_b3": efficientnet.EFFICIENTNET_B3,
+    "efficientnet_b4": efficientnet.EFFICIENTNET_B4,
+    "efficientnet_b5": efficientnet.EFFICIENTNET_B5,
+    "efficientnet_b6": efficientnet.EFFICIENTNET_B6,
+    "efficientnet_b7": efficientnet.EFFICIENTNET_B7,
+    "efficientnet_lite0": efficientnet.EFFICIENTNET_LITE0,
+    "efficientnet_lite1": efficientnet.EFFICIENTNET_LITE1,
+    "efficientnet_lite2": efficientnet.EFFICIENTNET_LITE2,
+    "efficientnet_lite3": efficientnet.EFFICIENTNET_LITE3,
+    "efficientnet_lite4": efficientnet.EFFICIENTNET_LITE4,
     "graphnet": graphnet.GRAPHNET,
     "mlp": mlp.MLP_SMALL,
+    "mobilenetv2_035": mobilenet.MOBILENETV2_035,
+    "mobilenetv2_050": mobilenet.MOBILENETV2_050,
+    "mobilenetv2_075": mobilenet.MOBILENETV2_075,
+    "mobilenetv2_100": mobilenet.MOBILENETV2_100,
+    "mobilenetv2_110d": mobilenet.MOBILENETV2_110D,
+    "mobilenetv2_120d": mobilenet.MOBILENETV2_120D,
+    "mobilenetv2_140": mobilenet.MOBILENETV2_140,
+    "mobilenetv3_large_075": mobilenet.MOBILENETV3_LARGE_075,
+    "mobilenetv3_large_100": mobilenet.MOBILENETV3_LARGE_100,
+    "mobilenetv3_small_050": mobilenet.MOBILENETV3_SMALL_050,
+    "mobilenetv3_small_075": mobilenet.MOBILENETV3_SMALL_075,
+    "mobilenetv3_small_100": mobilenet.MOBILENETV3_SMALL_100,
     "resnet18": resnet.RESNET18,
     "resnet34": resnet.RESNET34,
     "resnet50": resnet.RESNET50,
     "resnet101": resnet.RESNET101,
     "resnet152": resnet.RESNET152,
+    "resnext50_32x4d": resnet.RESNEXT50_32X4D,
+    "resnext101_32x4d": resnet.RESNEXT101_32X4D,
+    "resnext101_32x8d": resnet.RESNEXT101_32X8D,
+    "resnext101_64x4d": resnet.RESNEXT101_64X4D,
+    "tf_efficientnet_b0": efficientnet.TF_EFFICIENTNET_B0,
+    "tf_efficientnet_b1": efficientnet.TF_EFFICIENTNET_B1,
+    "tf_efficientnet_b2": efficientnet.TF_EFFICIENTNET_B2,
+    "tf_efficientnet_b3": efficientnet.TF_EFFICIENTNET_B3,
+    "tf_efficientnet_b4": efficientnet.TF_EFFICIENTNET_B4,
+    "tf_efficientnet_b5": efficientnet.TF_EFFICIENTNET_B5,
+    "tf_efficientnet_b6": efficientnet.TF_EFFICIENTNET_B6,
+    "tf_efficientnet_b7": efficientnet.TF_EFFICIENTNET_B7,
+    "tf_efficientnet_lite0": efficientnet.TF_EFFICIENTNET_LITE0,
+    "tf_efficientnet_lite1": efficientnet.TF_EFFICIENTNET_LITE1,
+    "tf_efficientnet_lite2": efficientnet.TF_EFFICIENTNET_LITE2,
+    "tf_efficientnet_lite3": efficientnet.TF_EFFICIENTNET_LITE3,
+    "tf_efficientnet_lite4": efficientnet.TF_EFFICIENTNET_LITE4,
+    "tf_mobilenetv3_large_075": mobilenet.TF_MOBILENETV3_LARGE_075,
+    "tf_mobilenetv3_large_100": mobilenet.TF_MOBILENETV3_LARGE_100,
+    "tf_mobilenetv3_large_minimal_100": mobilenet.TF_MOBILENETV3_LARGE_MINIMAL_100,
+    "tf_mobilenetv3_small_075": mobilenet.TF_MOBILENETV3_SMALL_075,
+    "tf_mobilenetv3_small_100": mobilenet.TF_MOBILENETV3_SMALL_100,
+    "tf_mobilenetv3_small_minimal_100": mobilenet.TF_MOBILENETV3_SMALL_MINIMAL_100,
+    "vgg11": vgg.VGG11,
+    "vgg11_bn": vgg.VGG11_BN,
+    "vgg13": vgg.VGG13,
+    "vgg13_bn": vgg.VGG13_BN,
+    "vgg16": vgg.VGG16,
+    "vgg16_bn": vgg.VGG16_BN,
+    "vgg19": vgg.VGG19,
+    "vgg19_bn": vgg.VGG19_BN,
+    "wide_resnet50_2": resnet.WIDE_RESNET50_2,
+    "wide_resnet101_2": resnet.WIDE_RESNET101_2,
+}
+
+# Whose weights fit a name: patterns of names, and the tables of convzoo.weights for them, timm's first if it has the
+# name, then torchvision's and others'. The first pattern that fits counts.
+TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("alexnet", ("alexnet",)),
+    ("alexnet_2012", ("alexnet_2012",)),
+    ("cifar_resnet*", ("cifar_resnet",)),
+    ("convnext_atto", ("convnext_conv",)),
+    ("convnext_femto", ("convnext_conv",)),
+    ("convnext_pico", ("convnext_conv",)),
+    ("convnext_nano", ("convnext_conv",)),
+    ("convnext_xlarge", ("convnext",)),
+    ("convnext_*", ("convnext", "convnext_torchvision")),
+    ("convnextv2_atto", ("convnext_conv",)),
+    ("convnextv2_femto", ("convnext_conv",)),
+    ("convnextv2_pico", ("convnext_conv",)),
+    ("convnextv2_nano", ("convnext_conv",)),
+    ("convnextv2_*", ("convnext",)),
+    ("*efficientnet_lite*", ("mobilenet", "efficientnet_lite_pytorch")),
+    ("efficientnet_b*", ("mobilenet", "efficientnet_torchvision")),
+    ("mobilenetv2_100", ("mobilenet", "mobilenetv2_torchvision")),
+    ("mobilenetv3_large_100", ("mobilenet", "mobilenetv3_torchvision")),
+    ("mobilenetv3_small_100", ("mobilenet", "mobilenetv3_torchvision")),
+    ("tf_efficientnet_b*", ("mobilenet",)),
+    ("*mobilenetv*", ("mobilenet",)),
+    ("*resne[tx]*", ("resnet",)),
+    ("vgg*_bn", ("vgg_bn", "vgg_bn_torchvision")),
+    ("vgg*", ("vgg", "vgg_torchvision")),
+)
+STYLES: dict[str, tuple[str, ...]] = {
+    name: next(tables for pattern, tables in TABLES if fnmatch.fnmatchcase(name, pattern))
+    for name in MODELS
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern, _ in TABLES)
+}
+
+# The arrays of a table fit, but whoever trained them had other constants than the name: {(name, table): fields}.
+TENSORFLOW = {"padding": "SAME", "epsilon": 1e-3}
+NEEDS: dict[tuple[str, str], dict[str, Any]] = {
+    ("mobilenetv3_large_100", "mobilenetv3_torchvision"): {"epsilon": 1e-3},
+    ("mobilenetv3_small_100", "mobilenetv3_torchvision"): {"epsilon": 1e-3},
+    **{(f"efficientnet_b{n}", "efficientnet_torchvision"): {"epsilon": 1e-3} for n in (5, 6, 7)},
+    **{(f"efficientnet_lite{n}", "efficientnet_lite_pytorch"): TENSORFLOW for n in range(5)},
 }
 
 

@@ -1,9 +1,10 @@
 """Photographs from files as a network wants them: opened whatever their form, resized, cut, normalised; in batches.
 
-Resizing, cutting and normalising follow torchvision's and timm's order and rounding, on Pillow, so the numbers are theirs.
+Resizing, cutting and normalising follow torchvision's and timm's order and rounding, on Pillow, so numbers are theirs.
 """
 
 import contextlib
+import itertools
 import math
 import threading
 import warnings
@@ -148,7 +149,7 @@ def normalised(found: Any, recipe: Any) -> np.ndarray:
 
 
 def prepared(path: Path, recipe: Any) -> np.ndarray:
-    """A file as float32 [height, width, channels]; a recipe of ``n`` channels other than 1 and 3 repeats the colours."""
+    """A file as float32 [height, width, channels]; for channels other than 1 or 3 colours repeat."""
     channels = len(recipe.mean)
     found = fitted(open_image(path, channels=channels, least=round(max(recipe.size) / recipe.crop)), recipe)
     if channels in (1, 3):
@@ -180,7 +181,7 @@ def stream(files: Iterable[Path], recipe: Any, batch_size: int, workers: int = 4
     with ThreadPoolExecutor(workers) as pool:
 
         def more(count: int) -> None:
-            for path, _ in zip(source, range(count), strict=False):
+            for path in itertools.islice(source, count):
                 waiting.append((path, pool.submit(attempt, path)))
 
         more(2 * batch_size)

@@ -12,7 +12,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convzoo.weights import tables
-from convzoo.weights.tables import Mismatch, Row, Shape
+from convzoo.weights.families import FAMILIES, Row, Shape
+from convzoo.weights.tables import Mismatch
 
 PREFIXES = ("module.", "_orig_mod.")  # of every key, where the wrapper of a network was saved
 NATIVE = "convzoo"  # keys that are our own paths
@@ -56,7 +57,7 @@ def candidates(paths: Mapping[str, Any]) -> list[str]:
             return False
         return True
 
-    return [NATIVE, *(family for family in tables.FAMILIES if fits(family))]
+    return [NATIVE, *(family for family in FAMILIES if fits(family))]
 
 
 def unprefixed(state: Mapping[str, Any]) -> dict[str, Any]:
