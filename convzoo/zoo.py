@@ -7,9 +7,10 @@ convzoo.feature_info(model, (1, 224, 224, 3))    # {"stem": Info(channels=64, st
 
 import difflib
 import fnmatch
+import functools
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jaxpr
 
+from convzoo import core
 from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, resnet, vgg
 from convzoo.nn import Model
 
@@ -306,35 +308,43 @@ def feature_info(model: Model, shape: Any) -> "OrderedDict[str, Info]":
     """Channels, stride and receptive field of every waypoint, the field found by probing: half of a long input is made
     NaN, and the places that stay clean tell, exactly, how far each place sees.
 
+    What is computed from all places (the gate of squeeze-and-excitation, global response norm) does not count: it is
+    zero while the probe runs (``core.without_global``), so the field is what windows reach.
+
     Args:
       shape: the input's shape (``[batch, length]`` means bytes), or an example graph.
     """
     if hasattr(shape, "n_node"):
         return graph_info(model, shape)
-    x = example(shape)
-    rank = max(len(x.shape) - 2, 1)
-    _, features = shapes_of(model, x.shape)
-    found = {name: ([], []) for name in features}
-    for axis in range(rank):
-        for name, (stride, field) in axis_info(model, x.shape, axis + 1).items():
+    shape = tuple(example(shape).shape)
+    look = functools.cache(functools.partial(shapes_of, model))
+    found = {name: ([], []) for name in look(shape).features}
+    for axis in range(max(len(shape) - 2, 1)):
+        for name, (stride, field) in axis_info(model, look, shape, axis + 1).items():
             found[name][0].append(stride)
             found[name][1].append(field)
     return OrderedDict(
         (name, Info(array.shape[-1], *(None if None in part else tuple(part) for part in found[name])))
-        for name, array in features.items()
+        for name, array in look(shape).features.items()
     )
 
 
-def shapes_of(model: Model, shape: tuple[int, ...]):
-    x = example(shape)
-
-    def run(key, x):
-        return forward(model, model.init(key, x, train=False), x)
-
-    return jax.eval_shape(run, jax.random.key(0), x)
+class Shapes(NamedTuple):
+    features: "OrderedDict[str, jax.ShapeDtypeStruct]"
+    variables: Any
 
 
-def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tuple[int | None, int | None]]:
+def shapes_of(model: Model, shape: tuple[int, ...]) -> Shapes:
+    """The waypoints and variables for an input of this shape, from one trace."""
+    run = functools.partial(model.init_with_output, train=False)
+    (_, features), variables = cast(Any, jax.eval_shape(run, jax.random.key(0), example(shape)))
+    return Shapes(features, variables)
+
+
+Look = Callable[[tuple[int, ...]], Shapes]
+
+
+def axis_info(model: Model, look: Look, shape: tuple[int, ...], axis: int) -> dict[str, tuple[int | None, int | None]]:
     """{waypoint: (stride, field)} along one axis."""
     shape = (1, *shape[1:])
     spatial = range(1, max(len(shape) - 1, 2))
@@ -342,8 +352,8 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
     def resized(length: int, others: int | None) -> tuple[int, ...]:
         return tuple(length if a == axis else (others or n) if a in spatial else n for a, n in enumerate(shape))
 
-    others = next((n for n in (8, 16, 32, 64, 128) if works(model, resized(LENGTHS[-1], n))), None)
-    sizes = [shapes_of(model, resized(n, others))[1] for n in (LENGTHS[-1], LENGTHS[-1] + STRIDES)]
+    others = next((n for n in (8, 16, 32, 64, 128) if works(look, resized(LENGTHS[-1], n))), None)
+    sizes = [look(resized(n, others)).features for n in (LENGTHS[-1], LENGTHS[-1] + STRIDES)]
     strides = {}
     for name, array in sizes[0].items():
         longer = sizes[1][name].shape[axis] - array.shape[axis] if array.ndim == len(shape) or array.ndim == 3 else 0
@@ -354,9 +364,9 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
         unknown = [name for name, stride in strides.items() if stride and result[name][1] is None]
         if not unknown:
             break
-        if length > 2 * period and works(model, resized(length, others)):
+        if length > 2 * period and works(look, resized(length, others)):
             cuts = length // 2 + np.arange(period)
-            clean = probe(model, resized(length, others), axis, cuts)
+            clean = probe(model, look(resized(length, others)).variables, resized(length, others), axis, cuts)
             for name in unknown:
                 stride = strides[name]
                 assert stride
@@ -364,27 +374,28 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
     return result
 
 
-def zeros_of(model: Model, x: Any) -> Any:
+def zeros_like(variables: Any) -> Any:
     """Variables that are all zero: 0 * NaN is NaN, so they hide nothing from a probe, and nothing overflows."""
-    shapes = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), variables)
 
 
-def works(model: Model, shape: tuple[int, ...]) -> bool:
+def works(look: Look, shape: tuple[int, ...]) -> bool:
     try:
-        shapes_of(model, shape)
+        look(shape)
     except (ValueError, TypeError, ZeroDivisionError):
         return False
     return True
 
 
-def probe(model: Model, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
+def probe(model: Model, variables: Any, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
     """For the two halves: {waypoint: [cuts, places], True where nothing of the half before (from) the cut is seen}."""
     place = jnp.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    variables = zeros_of(model, example(shape))
+    variables = zeros_like(variables)
 
-    @jax.jit
-    def clean(hidden):  # [1, ..., places, ...] bool
+    @functools.partial(
+        jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+    )  # it compiles longer than it runs
+    def clean(hidden, variables):  # [1, ..., places, ...] bool
         if len(shape) == 2:  # bytes: byte 255 is made to embed as NaN
             params = {**variables["params"], "embedding": variables["params"]["embedding"].at[255].set(jnp.nan)}
             x, given = jnp.where(hidden, 255, 0), {**variables, "params": params}
@@ -398,9 +409,10 @@ def probe(model: Model, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
         }
 
     sides = []
-    for half in (lambda cut: place < cut, lambda cut: place >= cut):
-        found = [clean(half(int(cut))) for cut in cuts]
-        sides.append({name: np.stack([np.asarray(each[name]) for each in found]) for name in found[0]})
+    with core.without_global():
+        for half in (lambda cut: place < cut, lambda cut: place >= cut):
+            found = [clean(half(int(cut)), variables) for cut in cuts]
+            sides.append({name: np.stack([np.asarray(each[name]) for each in found]) for name in found[0]})
     return sides
 
 
@@ -435,7 +447,8 @@ def graph_info(model: Model, graph: Any) -> "OrderedDict[str, Info]":
         n_node=jnp.array([nodes]),
         n_edge=jnp.array([len(senders)]),
     )
-    _, features = forward(model, zeros_of(model, path), path)
+    shapes = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), path)
+    _, features = forward(model, zeros_like(shapes), path)
     infos = OrderedDict()
     for name, array in features.items():
         seen = int(np.isnan(np.asarray(array)).any(-1).sum()) if array.shape[0] == nodes else 0
