@@ -9,10 +9,11 @@ convzoo.save("mine.safetensors", model, variables)
 
 import difflib
 import fnmatch
+import functools
 import math
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core as jaxpr
 
+from convzoo import core
 from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, resnet, vgg
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
@@ -248,9 +250,8 @@ def load(
     if (num_classes is not None and num_classes < 0) or (in_channels is not None and in_channels < 1):
         raise ValueError(f"num_classes={num_classes} must be at least 0 and in_channels={in_channels} at least 1")
     found = sources.find(name, source)
-    if found.architecture and found.architecture != name and source is not None:
+    if found.architecture and found.architecture != name:
         raise ValueError(f"{source} holds weights of {found.architecture}, not of {name}")
-    model = create(found.architecture) if found.architecture in MODELS else model
     state, metadata = weight_files.read(found.path)
     recipe = found.recipe or recipes.usual(name, getattr(model, "num_classes", 0), str(source))
     if "convzoo.model" in metadata:
@@ -260,7 +261,9 @@ def load(
         model = loading.sized(model, found.classes)
     shaper = loading.Shaper(model, example or loading.image_shape(model, recipe.size))
     classes = getattr(model, "num_classes", 0)
-    held = fitting.fit(state, shaper, classes, shaper.channels, new_head=num_classes is not None)
+    tables, new_head = STYLES.get(name, ()), num_classes is not None
+    held, table = fitting.fit(state, shaper, tables, classes, shaper.channels, new_head=new_head)
+    model = model.clone(**NEEDS.get((name, table), {}))
     classes = classes if num_classes is None else num_classes
     variables = loading.refitted(held, shaper, classes, in_channels, seed)
     return loading.sized(model, classes), variables, recipes.adapted(recipe, classes, in_channels)
@@ -278,7 +281,7 @@ def save(
 
     Args:
       style: "convzoo": our paths, with the model and the recipe beside them, for ``load``. "timm": timm's keys, which
-        its model of that name loads with ``strict=True``.
+        its model of that name loads with ``strict=True``; torchvision's or the author's where timm has no such model.
       recipe: what ``load`` is to give back.
 
     Raises:
@@ -289,7 +292,7 @@ def save(
     path, given = Path(path), {key: variables[key] for key in ("params", "batch_stats") if variables.get(key)}
     check_own(model, given)
     if style == "timm":
-        weight_files.write(path, fitting.to_timm(given, timm_table(model, given)), {"format": "pt"})
+        weight_files.write(path, fitting.to_timm(given, timm_table(model)), {"format": "pt"})
         return
     metadata = {"format": "convzoo", "convzoo.model": values.to_json(model)}
     if recipe is not None:
@@ -304,19 +307,23 @@ def check_own(model: Model, variables: dict[str, Any]) -> None:
         shaper(1, shaper.channels)
     except (ValueError, TypeError):
         return
-    fitting.fit(fitting.flat(variables), shaper, getattr(model, "num_classes", 0), shaper.channels)
+    fitting.fit(fitting.flat(variables), shaper, (), getattr(model, "num_classes", 0), shaper.channels)
 
 
-def timm_table(model: Model, variables: dict[str, Any]) -> str:
-    """The table of timm's names for a model.
+def timm_table(model: Model) -> str:
+    """The table of timm's names for a model: that of the named model which it is most like.
 
     Raises:
       ValueError: there is none.
     """
-    found = [family for family in fitting.candidates(fitting.flat(variables)) if family != fitting.NATIVE]
-    if not found:
+
+    def alike(name: str) -> int:
+        return sum(getattr(MODELS[name], field) == getattr(model, field) for field in model.__dataclass_fields__)
+
+    named = [name for name in STYLES if type(MODELS[name]) is type(model)]
+    if not named:
         raise ValueError(f"timm has no {type(model).__name__}; save it with style='convzoo'")
-    return found[0]
+    return STYLES[max(named, key=alike)][0]
 
 
 def saved_model(text: str, name: str, path: Path) -> Model:
@@ -432,35 +439,43 @@ def feature_info(model: Model, shape: Any) -> "OrderedDict[str, Info]":
     """Channels, stride and receptive field of every waypoint, the field found by probing: half of a long input is made
     NaN, and the places that stay clean tell, exactly, how far each place sees.
 
+    What is computed from all places (the gate of squeeze-and-excitation, global response norm) does not count: it is
+    zero while the probe runs (``core.without_global``), so the field is what windows reach.
+
     Args:
       shape: the input's shape (``[batch, length]`` means bytes), or an example graph.
     """
     if hasattr(shape, "n_node"):
         return graph_info(model, shape)
-    x = example(shape)
-    rank = max(len(x.shape) - 2, 1)
-    _, features = shapes_of(model, x.shape)
-    found = {name: ([], []) for name in features}
-    for axis in range(rank):
-        for name, (stride, field) in axis_info(model, x.shape, axis + 1).items():
+    shape = tuple(example(shape).shape)
+    look = functools.cache(functools.partial(shapes_of, model))
+    found = {name: ([], []) for name in look(shape).features}
+    for axis in range(max(len(shape) - 2, 1)):
+        for name, (stride, field) in axis_info(model, look, shape, axis + 1).items():
             found[name][0].append(stride)
             found[name][1].append(field)
     return OrderedDict(
         (name, Info(array.shape[-1], *(None if None in part else tuple(part) for part in found[name])))
-        for name, array in features.items()
+        for name, array in look(shape).features.items()
     )
 
 
-def shapes_of(model: Model, shape: tuple[int, ...]):
-    x = example(shape)
-
-    def run(key, x):
-        return forward(model, model.init(key, x, train=False), x)
-
-    return jax.eval_shape(run, jax.random.key(0), x)
+class Shapes(NamedTuple):
+    features: "OrderedDict[str, jax.ShapeDtypeStruct]"
+    variables: Any
 
 
-def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tuple[int | None, int | None]]:
+def shapes_of(model: Model, shape: tuple[int, ...]) -> Shapes:
+    """The waypoints and variables for an input of this shape, from one trace."""
+    run = functools.partial(model.init_with_output, train=False)
+    (_, features), variables = cast(Any, jax.eval_shape(run, jax.random.key(0), example(shape)))
+    return Shapes(features, variables)
+
+
+Look = Callable[[tuple[int, ...]], Shapes]
+
+
+def axis_info(model: Model, look: Look, shape: tuple[int, ...], axis: int) -> dict[str, tuple[int | None, int | None]]:
     """{waypoint: (stride, field)} along one axis."""
     shape = (1, *shape[1:])
     spatial = range(1, max(len(shape) - 1, 2))
@@ -468,8 +483,8 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
     def resized(length: int, others: int | None) -> tuple[int, ...]:
         return tuple(length if a == axis else (others or n) if a in spatial else n for a, n in enumerate(shape))
 
-    others = next((n for n in (8, 16, 32, 64, 128) if works(model, resized(LENGTHS[-1], n))), None)
-    sizes = [shapes_of(model, resized(n, others))[1] for n in (LENGTHS[-1], LENGTHS[-1] + STRIDES)]
+    others = next((n for n in (8, 16, 32, 64, 128) if works(look, resized(LENGTHS[-1], n))), None)
+    sizes = [look(resized(n, others)).features for n in (LENGTHS[-1], LENGTHS[-1] + STRIDES)]
     strides = {}
     for name, array in sizes[0].items():
         longer = sizes[1][name].shape[axis] - array.shape[axis] if array.ndim == len(shape) or array.ndim == 3 else 0
@@ -480,9 +495,9 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
         unknown = [name for name, stride in strides.items() if stride and result[name][1] is None]
         if not unknown:
             break
-        if length > 2 * period and works(model, resized(length, others)):
+        if length > 2 * period and works(look, resized(length, others)):
             cuts = length // 2 + np.arange(period)
-            clean = probe(model, resized(length, others), axis, cuts)
+            clean = probe(model, look(resized(length, others)).variables, resized(length, others), axis, cuts)
             for name in unknown:
                 stride = strides[name]
                 assert stride
@@ -490,27 +505,28 @@ def axis_info(model: Model, shape: tuple[int, ...], axis: int) -> dict[str, tupl
     return result
 
 
-def zeros_of(model: Model, x: Any) -> Any:
+def zeros_like(variables: Any) -> Any:
     """Variables that are all zero: 0 * NaN is NaN, so they hide nothing from a probe, and nothing overflows."""
-    shapes = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), x)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), variables)
 
 
-def works(model: Model, shape: tuple[int, ...]) -> bool:
+def works(look: Look, shape: tuple[int, ...]) -> bool:
     try:
-        shapes_of(model, shape)
+        look(shape)
     except (ValueError, TypeError, ZeroDivisionError):
         return False
     return True
 
 
-def probe(model: Model, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
+def probe(model: Model, variables: Any, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
     """For the two halves: {waypoint: [cuts, places], True where nothing of the half before (from) the cut is seen}."""
     place = jnp.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))])
-    variables = zeros_of(model, example(shape))
+    variables = zeros_like(variables)
 
-    @jax.jit
-    def clean(hidden):  # [1, ..., places, ...] bool
+    @functools.partial(
+        jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+    )  # it compiles longer than it runs
+    def clean(hidden, variables):  # [1, ..., places, ...] bool
         if len(shape) == 2:  # bytes: byte 255 is made to embed as NaN
             params = {**variables["params"], "embedding": variables["params"]["embedding"].at[255].set(jnp.nan)}
             x, given = jnp.where(hidden, 255, 0), {**variables, "params": params}
@@ -524,9 +540,10 @@ def probe(model: Model, shape: tuple[int, ...], axis: int, cuts: np.ndarray):
         }
 
     sides = []
-    for half in (lambda cut: place < cut, lambda cut: place >= cut):
-        found = [clean(half(int(cut))) for cut in cuts]
-        sides.append({name: np.stack([np.asarray(each[name]) for each in found]) for name in found[0]})
+    with core.without_global():
+        for half in (lambda cut: place < cut, lambda cut: place >= cut):
+            found = [clean(half(int(cut)), variables) for cut in cuts]
+            sides.append({name: np.stack([np.asarray(each[name]) for each in found]) for name in found[0]})
     return sides
 
 
@@ -561,7 +578,8 @@ def graph_info(model: Model, graph: Any) -> "OrderedDict[str, Info]":
         n_node=jnp.array([nodes]),
         n_edge=jnp.array([len(senders)]),
     )
-    _, features = forward(model, zeros_of(model, path), path)
+    shapes = jax.eval_shape(lambda key, x: model.init(key, x, train=False), jax.random.key(0), path)
+    _, features = forward(model, zeros_like(shapes), path)
     infos = OrderedDict()
     for name, array in features.items():
         seen = int(np.isnan(np.asarray(array)).any(-1).sum()) if array.shape[0] == nodes else 0

@@ -4,7 +4,7 @@ The rule for other input channels: one channel is given the sum over the file's 
 what it gave as red, green and blue; n channels repeat the file's c in turn, times c / n.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convzoo.weights import tables
-from convzoo.weights.families import FAMILIES, Row, Shape
+from convzoo.weights.families import Row, Shape
 from convzoo.weights.tables import Mismatch
 
 PREFIXES = ("module.", "_orig_mod.")  # of every key, where the wrapper of a network was saved
@@ -47,19 +47,6 @@ def rows_of(paths: Mapping[str, Any], family: str) -> dict[str, tuple[str, Row]]
     return tables.matched(paths, family)
 
 
-def candidates(paths: Mapping[str, Any]) -> list[str]:
-    """The tables that have a row for every path."""
-
-    def fits(family: str) -> bool:
-        try:
-            rows_of(paths, family)
-        except ValueError:
-            return False
-        return True
-
-    return [NATIVE, *(family for family in FAMILIES if fits(family))]
-
-
 def unprefixed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Without what wraps every key, and without the counts that PyTorch's norms keep."""
     state = dict(state)
@@ -72,16 +59,18 @@ def unprefixed(state: Mapping[str, Any]) -> dict[str, Any]:
 def fit(
     state: Mapping[str, np.ndarray],
     shapes: Shapes,
+    families: Sequence[str],
     classes: int,
     channels: int,
     *,
     new_head: bool = False,
-) -> dict[str, Any]:
-    """The variables in ``state``, its head and stem as they are there.
+) -> tuple[dict[str, Any], str]:
+    """The variables in ``state``, its head and stem as they are there, and the table that fitted.
 
     Args:
       state: arrays by somebody's names, or by our paths.
       shapes: the variables' shapes, by numbers of classes and input channels.
+      families: the tables to try, beside our own paths.
       classes, channels: what the model has. Channels follow the file; so do classes if ``new_head``.
       new_head: the file's head may be another, or not be there.
 
@@ -93,7 +82,7 @@ def fit(
     place = layout(shapes, classes or 1, channels)
     full = shapes(classes or 1, channels)
     worst: list[tuple[int, str, dict[str, Shape]]] = []
-    for family in candidates(flat(full)):
+    for family in (NATIVE, *families):
         rows = rows_of(flat(full), family)
         held = held_classes(rows, place, given) if new_head else classes
         like = shapes(held, held_channels(rows, place, given, channels))
@@ -102,7 +91,7 @@ def fit(
         wrong = sum(given.get(key) != shape for key, shape in expected.items()) + len(given.keys() - expected.keys())
         if not wrong:
             ours = {path: tables.to_ours(state[key], row) for path, (key, row) in rows.items()}
-            return unflatten_dict(ours, sep="/")
+            return unflatten_dict(ours, sep="/"), family
         worst.append((wrong, family, expected))
     _, family, expected = min(worst, key=lambda found: found[0])
     try:

@@ -1,8 +1,9 @@
 """Weights for a model given as a value: its shapes, its tree filled from a file, its new head."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +15,16 @@ from convzoo.weights import fitting
 from convzoo.weights.fitting import flat
 
 
-class Shaper(NamedTuple):
-    """Asks a model for its variables' shapes, by numbers of classes and of input channels.
+@dataclass(eq=False)
+class Shaper:
+    """Asks a model for its variables' shapes, by numbers of classes and of input channels, each question once.
 
     ``example``: an input, or its shape; channels are changed where it is a shape of three or more axes.
     """
 
     model: Model
     example: Any
+    known: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
 
     @property
     def channels(self) -> int:
@@ -44,7 +47,10 @@ class Shaper(NamedTuple):
         return cast(Any, sized(self.model, classes).init(key, x, train=False))
 
     def __call__(self, classes: int, channels: int) -> dict[str, Any]:
-        return jax.eval_shape(partial(self.init, classes, channels), jax.random.key(0))
+        if (classes, channels) not in self.known:
+            made = jax.eval_shape(partial(self.init, classes, channels), jax.random.key(0))
+            self.known[classes, channels] = made
+        return self.known[classes, channels]
 
 
 def sized(model: Model, classes: int) -> Model:

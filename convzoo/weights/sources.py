@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A package that ships weights. ``architecture`` is the name of the model that computes what its author's does."""
+    """A package that ships weights of ``architecture``."""
 
     module: str
     file: str
@@ -44,7 +44,7 @@ PACKAGES = {
         file="models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         extra="pretrained",
-        architecture="tf_efficientnet_lite0",
+        architecture="efficientnet_lite0",
         recipe=Recipe(
             interpolation="bicubic",
             mean=(127 / 255,) * 3,
@@ -87,7 +87,7 @@ def find(name: str, source: str | os.PathLike[str] | None) -> Found:
 
 def in_package(name: str) -> Found:
     """The file of a package, found without importing the package."""
-    package = PACKAGES.get(name) or next((p for p in PACKAGES.values() if p.architecture == name), None)
+    package = PACKAGES.get(name)
     if package is None:
         raise ValueError(
             f"no package ships weights of {name}; give a source: a .safetensors, .npz or .pth file, a folder in the "

@@ -93,10 +93,9 @@ def resnet(torch: Any, model: Any, channels: int) -> Peer:
         net.conv1, net.bn1 = conv(channels, model.width, 7, 2, 3), torch.nn.BatchNorm2d(model.width)
         old = first.conv1
         first.conv1 = conv(model.width, old.out_channels, old.kernel_size, padding=old.padding)
-        if model.block.expansion == 1:
-            first.downsample = None
-        else:
-            first.downsample[0] = conv(model.width, first.downsample[0].out_channels, 1)
+        out = model.width * model.block.expansion
+        skip = torch.nn.Sequential(conv(model.width, out, 1), torch.nn.BatchNorm2d(out))
+        first.downsample = skip if out != model.width else None
     return net, {"stem": "act1", **stages("layer{}", 4, 1), "pooled": "global_pool"}
 
 

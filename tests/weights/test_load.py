@@ -15,6 +15,7 @@ import convzoo
 from convzoo import extras, weights
 from convzoo.models.resnet import CIFAR_RESNET20, RESNET18, RESNET50
 from convzoo.weights import files, fitting, values
+from convzoo.weights.recipe import imagenet
 from tests.parity.cases import filled, shapes
 from tests.weights import torchfiles as made
 from tests.weights.test_tables import same
@@ -256,7 +257,7 @@ def test_labels_in_a_config(tmp_path):
         config = {**CONFIG, "label_names": given}
         recipe = convzoo.load("resnet18", hub_folder(tmp_path, config))[2]
         assert [label.name for label in recipe.labels] == names
-    wnids = [label.wnid for label in weights.recipe.imagenet()[:7]]
+    wnids = [label.wnid for label in imagenet()[:7]]
     recipe = convzoo.load("resnet18", hub_folder(tmp_path, {**CONFIG, "label_names": wnids}))[2]
     assert recipe.labels[0] == ("n01440764", "tench")
 
@@ -335,7 +336,7 @@ def test_a_package_that_is_missing_or_was_changed(monkeypatch, tmp_path):
 
 
 def test_the_labels_are_imagenet_s():
-    labels = weights.recipe.imagenet()
+    labels = imagenet()
     assert len(labels) == len({label.wnid for label in labels}) == 1000
     assert [label.wnid for label in labels] == sorted(label.wnid for label in labels)
     assert labels[282] == ("n02123159", "tiger cat")
