@@ -1,5 +1,6 @@
 """Networks against the peers they name, live, and the golden figures that tests/models/test_golden.py holds them to."""
 
+import importlib
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_has_its_peers_arrays_and_cost(name, table, torch, torchvision, timm):
     assert {key: a.shape for key, a in ours.items()} == theirs
     cost = convzoo.cost(model, (1, size, size, 3))
     assert cost.params == sum(p.numel() for p in net.parameters())
-    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
+    with importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False) as counter:
         net.eval()(torch.zeros(1, 3, size, size, device="meta"))
     assert cost.macs == counter.get_total_flops() // 2
 
