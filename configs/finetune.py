@@ -2,7 +2,7 @@
 
     python -m experiments.train finetune
 
-A new head is trained alone for 60 steps, then everything, each layer's learning rate 0.85 times that of the layer above.
+A new head is trained alone for 60 steps, then everything, each layer at 0.85 times the rate of the layer above it.
 Another folder and other weights of the same architecture:
 
     ... finetune --data.folder DIR --model.num_classes 5 --data.size '(224, 224)' --start.source weights.safetensors

@@ -198,4 +198,4 @@ def wilson(right: int, examples: int, z: float = 1.959964) -> tuple[float, float
     share, square = right / examples, z * z / examples
     middle = (share + square / 2) / (1 + square)
     half = z / (1 + square) * math.sqrt(share * (1 - share) / examples + square / (4 * examples))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (max(0.0, middle - half) if right else 0.0), (min(1.0, middle + half) if right < examples else 1.0)

@@ -1,5 +1,6 @@
 """What a named model is given: an input to ask its cost and waypoints with."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from convzoo.data.graphs import Graphs
 from convzoo.nn import Model
 from convzoo.weights import recipe as recipes
-from convzoo.zoo import works
+from convzoo.zoo import shapes_of, works
 
 BYTES, NODES = 128, 16
 
@@ -20,7 +21,7 @@ def example(name: str, model: Model) -> tuple[str, Any]:
         f"{BYTES} bytes": (1, BYTES),
     }
     for told, shape in shapes.items():
-        if works(model, shape):
+        if works(partial(shapes_of, model), shape):
             return told, shape
     return f"a path of {NODES} nodes", path(NODES)
 

@@ -3,11 +3,12 @@
 Pictures are bytes until they are on the device, where they are augmented and normalised.
 """
 
+import contextlib
 import functools
 import gzip
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -37,6 +38,7 @@ class Pictures(Source):
       flip: augmented pictures are mirrored half the time.
     """
 
+    _: KW_ONLY
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     augment: bool = True
@@ -83,6 +85,7 @@ class FashionMnist(Pictures):
     """
 
     folder: str = ""
+    _: KW_ONLY
     mean: tuple[float, ...] = (0.286,)
     std: tuple[float, ...] = (0.353,)
     zoom: float = 0.85
@@ -155,6 +158,7 @@ class Folder(Pictures):
     """
 
     folder: str = ""
+    _: KW_ONLY
     size: tuple[int, int] = (224, 224)
     crop: float = 0.875
     interpolation: str = "bicubic"
@@ -215,6 +219,7 @@ class Tfds(Pictures):
     """
 
     dataset: str = ""
+    _: KW_ONLY
     size: tuple[int, int] = (224, 224)
     crop: float = 1.0
     interpolation: str = "bicubic"
@@ -233,11 +238,9 @@ class Tfds(Pictures):
 
     def examples(self, split):
         self._check(split)
-        part, skip = self.test if split == "test" else split, need("tensorflow_datasets", "data").decode.SkipDecoding()
-        source, bare = (
-            self.builder.as_data_source(part, decoders=decoders) for decoders in (None, {"image": skip})
-        )  # fmt: skip
-        labels = np.array([bare[index]["label"] for index in range(len(bare))], np.int32)
+        builder, part = self.builder, self.test if split == "test" else split
+        source = builder.as_data_source(part)
+        labels = np.array(labels_of(builder, part), np.int32)
         image = need("PIL.Image", extra="data")
 
         def picture(index: int) -> np.ndarray:
@@ -248,6 +251,16 @@ class Tfds(Pictures):
             return values[..., None] if values.ndim == 2 else values
 
         return Examples(labels, picture)
+
+
+def labels_of(builder: Any, part: str) -> list[int]:
+    """The labels of a split, the pictures left undecoded (but by TFDS's mock, which cannot)."""
+    skip = need("tensorflow_datasets", extra="data").decode.SkipDecoding()
+    for decoders in ({"image": skip}, None):
+        source = builder.as_data_source(part, decoders=decoders)
+        with contextlib.suppress(ModuleNotFoundError):
+            return [int(source[index]["label"]) for index in range(len(source))]
+    raise ImportError(f"{builder.name} cannot be read without TensorFlow")
 
 
 @functools.lru_cache(maxsize=4)
