@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 import convzoo.zoo as zoo
 from convzoo.nn import Model
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights for ``Experiment.start``, as ``convzoo.load`` finds them; the head is new where its classes differ.
+    """Weights for ``Experiment.start``, as ``convzoo.load`` finds them.
+
+    Where the classes differ the head is new, and zero, so that it says nothing before it has learned anything
+    (Kolesnikov et al. 2020, arXiv:1912.11370).
 
     ``source`` "": the package that ships weights of ``name``. ``name`` "": none, the run begins at random, to compare.
     """
@@ -25,7 +31,13 @@ class Pretrained:
         """
         if not self.name:
             return None
-        made, variables, _ = zoo.load(self.name, self.source or None, num_classes=getattr(model, "num_classes", 0))
+        made, held, _ = zoo.load(self.name, self.source or None)
         if type(made) is not type(model):
             raise ValueError(f"{self.name} is a {type(made).__name__}, the model of this run a {type(model).__name__}")
-        return variables
+        classes = getattr(model, "num_classes", 0)
+        if getattr(made, "num_classes", 0) == classes:
+            return held
+        _, variables, _ = zoo.load(self.name, self.source or None, num_classes=classes)
+        params = variables["params"]
+        new = {name: jax.tree.map(jnp.zeros_like, part) for name, part in params.items() if name == "head"}
+        return {**variables, "params": {**params, **new}}
