@@ -23,7 +23,7 @@ import numpy as np
 from jax.extend import core as jaxpr
 
 from convzoo import core
-from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, resnet, vgg
+from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
 from convzoo.weights import fitting, loading, sources, values
@@ -79,11 +79,11 @@ MODELS: dict[str, Model] = {
     "mobilenetv2_110d": mobilenet.MOBILENETV2_110D,
     "mobilenetv2_120d": mobilenet.MOBILENETV2_120D,
     "mobilenetv2_140": mobilenet.MOBILENETV2_140,
-    "mobilenetv3_large_075": mobilenet.MOBILENETV3_LARGE_075,
-    "mobilenetv3_large_100": mobilenet.MOBILENETV3_LARGE_100,
-    "mobilenetv3_small_050": mobilenet.MOBILENETV3_SMALL_050,
-    "mobilenetv3_small_075": mobilenet.MOBILENETV3_SMALL_075,
-    "mobilenetv3_small_100": mobilenet.MOBILENETV3_SMALL_100,
+    "mobilenetv3_large_075": mobilenetv3.MOBILENETV3_LARGE_075,
+    "mobilenetv3_large_100": mobilenetv3.MOBILENETV3_LARGE_100,
+    "mobilenetv3_small_050": mobilenetv3.MOBILENETV3_SMALL_050,
+    "mobilenetv3_small_075": mobilenetv3.MOBILENETV3_SMALL_075,
+    "mobilenetv3_small_100": mobilenetv3.MOBILENETV3_SMALL_100,
     "resnet18": resnet.RESNET18,
     "resnet34": resnet.RESNET34,
     "resnet50": resnet.RESNET50,
@@ -106,12 +106,12 @@ MODELS: dict[str, Model] = {
     "tf_efficientnet_lite2": efficientnet.TF_EFFICIENTNET_LITE2,
     "tf_efficientnet_lite3": efficientnet.TF_EFFICIENTNET_LITE3,
     "tf_efficientnet_lite4": efficientnet.TF_EFFICIENTNET_LITE4,
-    "tf_mobilenetv3_large_075": mobilenet.TF_MOBILENETV3_LARGE_075,
-    "tf_mobilenetv3_large_100": mobilenet.TF_MOBILENETV3_LARGE_100,
-    "tf_mobilenetv3_large_minimal_100": mobilenet.TF_MOBILENETV3_LARGE_MINIMAL_100,
-    "tf_mobilenetv3_small_075": mobilenet.TF_MOBILENETV3_SMALL_075,
-    "tf_mobilenetv3_small_100": mobilenet.TF_MOBILENETV3_SMALL_100,
-    "tf_mobilenetv3_small_minimal_100": mobilenet.TF_MOBILENETV3_SMALL_MINIMAL_100,
+    "tf_mobilenetv3_large_075": mobilenetv3.TF_MOBILENETV3_LARGE_075,
+    "tf_mobilenetv3_large_100": mobilenetv3.TF_MOBILENETV3_LARGE_100,
+    "tf_mobilenetv3_large_minimal_100": mobilenetv3.TF_MOBILENETV3_LARGE_MINIMAL_100,
+    "tf_mobilenetv3_small_075": mobilenetv3.TF_MOBILENETV3_SMALL_075,
+    "tf_mobilenetv3_small_100": mobilenetv3.TF_MOBILENETV3_SMALL_100,
+    "tf_mobilenetv3_small_minimal_100": mobilenetv3.TF_MOBILENETV3_SMALL_MINIMAL_100,
     "vgg11": vgg.VGG11,
     "vgg11_bn": vgg.VGG11_BN,
     "vgg13": vgg.VGG13,

@@ -97,7 +97,7 @@ def global_response_norm(
     """``x + scale * x * g / mean(g) + bias``, g the norm of each channel over space (ConvNeXt V2, arXiv:2301.00808)."""
     high = wide(x)
     power = from_everywhere(jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True))
-    response = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), 0)  # its gradient at 0 is 0, not NaN
+    response = jnp.where(power == 0, 0, jnp.sqrt(jnp.where(power == 0, 1, power)))  # its gradient at 0 is 0, not NaN
     share = response / (response.mean(-1, keepdims=True) + epsilon)
     return (high + wide(scale) * (high * share) + wide(bias)).astype(x.dtype)
 

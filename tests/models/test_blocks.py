@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from convzoo import zoo
-from convzoo.models.mobilenet import LARGE, V2, rounded, scaled
+from convzoo.models.mobilenet import V2, rounded, scaled
+from convzoo.models.mobilenetv3 import LARGE
 from convzoo.nn import Conv, ConvNeXtBlock, Dense, InvertedResidual, SqueezeExcite
 
 

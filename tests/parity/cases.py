@@ -20,7 +20,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from convzoo.models.alexnet import ALEXNET, ALEXNET_2012
 from convzoo.models.convnext import CONVNEXT_TINY
 from convzoo.models.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_LITE0, plain
-from convzoo.models.mobilenet import MOBILENETV2_100, MOBILENETV3_SMALL_100, Blocks
+from convzoo.models.mobilenet import MOBILENETV2_100, Blocks
+from convzoo.models.mobilenetv3 import MOBILENETV3_SMALL_100
 from convzoo.models.resnet import CIFAR_RESNET20, RESNET18, RESNET50
 from convzoo.models.vgg import VGG11
 from convzoo.nn import Model
