@@ -13,9 +13,9 @@ MANY = 8  # photographs; from so many on a progress bar is shown
 
 
 def models(options: argparse.Namespace) -> int:
-    import convzoo
+    from convzoo import zoo
 
-    names = convzoo.list_models(options.pattern)
+    names = zoo.list_models(options.pattern)
     if options.json:
         print(json.dumps(names))
     elif names:
@@ -26,12 +26,12 @@ def models(options: argparse.Namespace) -> int:
 
 
 def info(options: argparse.Namespace) -> int:
-    import convzoo
+    from convzoo import zoo
     from convzoo.apps import describe
 
-    model = convzoo.create(options.name)
+    model = zoo.create(options.name)
     shape, example = describe.example(options.name, model)
-    cost, waypoints = convzoo.cost(model, example), convzoo.feature_info(model, example)
+    cost, waypoints = zoo.cost(model, example), zoo.feature_info(model, example)
     if options.json:
         found = {name: each._asdict() for name, each in waypoints.items()}
         print(json.dumps({"name": options.name, "input": shape, **cost._asdict(), "waypoints": found}))

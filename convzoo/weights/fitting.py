@@ -57,7 +57,7 @@ def unprefixed(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fit(
-    state: Mapping[str, np.ndarray],
+    state: Mapping[str, Any],
     shapes: Shapes,
     families: Sequence[str],
     classes: int,

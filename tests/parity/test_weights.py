@@ -67,7 +67,8 @@ def test_the_hub_layout_as_timm_writes_it(safe, timm, tmp_path):
 
 @pytest.mark.parametrize("dtype", torchfile.DTYPES)
 def test_every_dtype_as_torch_writes_it(dtype, torch, tmp_path):
-    kind = getattr(torch, {"Byte": "uint8", "Char": "int8"}.get(dtype, dtype.lower()))
+    names = {"Byte": "uint8", "Char": "int8"}
+    kind = getattr(torch, names[dtype] if dtype in names else dtype.lower())
     array = torch.arange(24).reshape(2, 3, 4).to(kind)
     torch.save({"x": array.transpose(0, 2), "y": array[1:, ::2], "z": array[0, 0, 1]}, tmp_path / "a.pth")
     found = files.read(tmp_path / "a.pth").state
@@ -107,10 +108,8 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_photographs_as_timm_prepares_them(name, timm, test_data):
-    from timm.data import create_transform
-
     recipe = RECIPES[name]
-    transform = create_transform(
+    transform = timm.data.create_transform(
         input_size=(3, *recipe.size), crop_pct=recipe.crop, interpolation=recipe.interpolation, mean=recipe.mean,
         std=recipe.std, crop_mode=recipe.mode,
     )  # fmt: skip

@@ -71,7 +71,7 @@ def test_the_head_alone_then_everything():
 def test_layers_learn_at_their_own_rates():
     names = ["head", "stage1_block0", "stem", "stage0_block10", "stage0_block2", "pooled_norm"]
     updates = {name: {"kernel": jnp.ones(2)} for name in names}
-    found, _ = layerwise(0.5).update(updates, layerwise(0.5).init(updates))
+    found: Any = layerwise(0.5).update(updates, layerwise(0.5).init(updates))[0]
     rates = {name: float(found[name]["kernel"][0]) for name in names}
     assert sorted(rates, key=lambda name: rates[name]) == [
         "stem", "stage0_block2", "stage0_block10", "stage1_block0", "pooled_norm", "head",
