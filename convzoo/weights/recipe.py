@@ -83,8 +83,9 @@ def usual(name: str, classes: int, source: str = "") -> Recipe:
     return Recipe(**own, labels=labels_of(classes, cifar=name.startswith("cifar_")), source=source)
 
 
-def from_timm(config: Mapping[str, Any], source: str = "") -> Recipe:
-    """The recipe in the ``config.json`` of timm's hub layout: that of training, as timm's own ``create_transform``.
+def from_timm(config: Mapping[str, Any], source: str, classes: int) -> Recipe:
+    """The recipe in the ``config.json`` of timm's hub layout: what timm's ``create_transform`` does for the model, at
+    the size of training.
 
     Raises:
       ValueError: it has no such form, naming what is wrong.
@@ -92,7 +93,6 @@ def from_timm(config: Mapping[str, Any], source: str = "") -> Recipe:
     own = {**config, **config.get("pretrained_cfg", {})}
     try:
         size = tuple(int(n) for n in own.get("input_size", (3, 224, 224)))[-2:]
-        classes = int(own.get("num_classes", 1000))
         mean, std = (tuple(float(n) for n in own.get(key, getattr(Recipe(), key))) for key in ("mean", "std"))
         crop = float(own.get("crop_pct") or 0.875)
     except (TypeError, ValueError) as error:

@@ -117,10 +117,10 @@ def in_folder(folder: Path, told: str) -> Found:
     try:
         config = json.loads(card.read_text(encoding="utf-8"))
         own: dict[str, Any] = {**config.get("pretrained_cfg", {}), **config}
+        classes = int(own.get("num_classes", 1000))
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{card} is no config.json as timm writes it: {error}") from error
-    recipe = recipes.from_timm({**config, "num_classes": own.get("num_classes", 1000)}, told)
-    return Found(path, str(own.get("architecture", "")), int(own.get("num_classes", 1000)), recipe)
+    return Found(path, str(own.get("architecture", "")), classes, recipes.from_timm(config, told, classes))
 
 
 def from_hub(name: str) -> Path:
