@@ -1,6 +1,6 @@
 """Networks against the figures that their peers gave at the same weights; ``make parity`` writes them, with torch.
 
-Every family and every kind of block is held to its peer; the variants of those, which differ in a field, are slow tests.
+Every family and every kind of block is held to its peer; its variants, which differ in a field, are slow tests.
 """
 
 import pytest
