@@ -642,7 +642,7 @@ def smallest(model: Model) -> Any:
         return jnp.zeros((1, 8), jnp.int32)
     if isinstance(model, mlp.MLP):
         return jnp.zeros((1, 8, 8, 1))
-    return jnp.zeros((1, 64, 64, 3))
+    return jnp.zeros((1, 96, 96, 3) if isinstance(model, alexnet.AlexNet2012) else (1, 64, 64, 3))
 
 
 WHOLE = (
