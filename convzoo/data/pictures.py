@@ -8,6 +8,7 @@ import functools
 import gzip
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -57,7 +58,9 @@ class Pictures(Source):
     def arrays(self, split: str) -> dict[str, np.ndarray]:
         self._check(split)
         found = self.examples(split)
-        return {"input": np.stack([found.picture(i) for i in range(len(found.labels))]), "label": found.labels}
+        with ThreadPoolExecutor(4) as readers:
+            pictures = list(readers.map(found.picture, range(len(found.labels))))
+        return {"input": np.stack(pictures), "label": found.labels}
 
     def batch(self, rows, mask, key=None):
         x = rows["input"].astype(jnp.float32) / 255

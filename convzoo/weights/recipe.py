@@ -57,6 +57,10 @@ USUAL: dict[str, dict[str, Any]] = {
     },
     "tf_efficientnet_lite": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
 }
+# What the author of a table's weights gives them, where a name's usual recipe is another.
+OF_TABLE: dict[str, dict[str, Any]] = {
+    "efficientnet_lite_pytorch": {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3},  # (x - 127) / 128 on bytes
+}
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 

