@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print("  ".join(cell.ljust(width) for cell, width in zip(rows[-1], (12, 26, 26, 8, 8, 8, 8), strict=True)))
     if not rows:
         parser.error(f"no network matches {options.pattern!r}; there are {', '.join(cases.CASES)}")
+    everything = sum(len(case.tables) for case in cases.CASES.values())
     output = options.output or (Path("docs/parity.md") if len(rows) == everything else None)
     if output:
         output.write_text(document(rows))

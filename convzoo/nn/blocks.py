@@ -125,7 +125,8 @@ class ConvNeXtBlock(Model):
     def __call__(
         self, x: Float[Array, "batch *space channels"], *, train: bool
     ) -> Float[Array, "batch *space channels"]:
-        width, plain = x.shape[-1], {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        width = x.shape[-1]
+        plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         own: dict[str, Any] = {"initial": "normal_02", **plain}
         y = Conv(width, self.window, dilation=self.dilation, groups=width, bias=True, name="conv", **own)(x)
         y = LayerNorm(name="norm", **plain)(y)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,9 +75,10 @@ def test_an_untrained_gate_halves_and_an_untrained_branch_is_small():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 6, 8)), jnp.float32)
     gate = SqueezeExcite(4)
     variables = jax.tree.map(lambda leaf: 0 * leaf, jax.jit(gate.init)(jax.random.key(0), x))
-    np.testing.assert_allclose(gate.apply(variables, x), x / 2, rtol=1e-6)
+    halved: Any = gate.apply(variables, x)
+    np.testing.assert_allclose(halved, x / 2, rtol=1e-6)
     block = ConvNeXtBlock(window=3)
-    y = block.apply(jax.jit(functools.partial(block.init, train=False))(jax.random.key(0), x), x, train=False)
+    y: Any = block.apply(jax.jit(functools.partial(block.init, train=False))(jax.random.key(0), x), x, train=False)
     np.testing.assert_allclose(y, x, atol=1e-5)
 
 
