@@ -4,24 +4,31 @@ from types import ModuleType
 
 import pytest
 
+from convzoo import extras
 from tests.parity import torchvision_cpu
+from tests.parity.cases import KINDS
 
-KINDS = ("output", "waypoint", "gradient", "statistics")
+
+def peer(name: str) -> ModuleType:
+    try:
+        return torchvision_cpu.load(name)
+    except extras.MissingExtra as error:
+        pytest.skip(f"{error}; make parity installs it")
 
 
 @pytest.fixture(scope="session")
 def torch() -> ModuleType:
-    return torchvision_cpu.load("torch")
+    return peer("torch")
 
 
 @pytest.fixture(scope="session")
 def torchvision(torch: ModuleType) -> ModuleType:
-    return torchvision_cpu.load("torchvision")
+    return peer("torchvision")
 
 
 @pytest.fixture(scope="session")
 def timm(torchvision: ModuleType) -> ModuleType:
-    return torchvision_cpu.load("timm")
+    return peer("timm")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
