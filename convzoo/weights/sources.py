@@ -137,7 +137,7 @@ def from_hub(name: str) -> Path:
             kept = hub.try_to_load_from_cache(repository, file, revision=revision or None)
             if isinstance(kept, str):
                 return Path(kept).parent
-        url = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+        url = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
         offline = "the hub is switched off (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else ""
         if not offline and not reachable(url):
             offline = f"{url} cannot be reached"
