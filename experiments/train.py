@@ -139,13 +139,15 @@ def parser(experiment: Experiment | None) -> argparse.ArgumentParser:
     about = "type, and the value in the config" if experiment else "type, and the configs that have it if not all do"
     group = result.add_argument_group("overrides", about)
     given = {"": experiment} if experiment else {name: config(name) for name in names()}
-    found: dict[str, tuple[Any, list[str]]] = {}
+    found: dict[str, tuple[Any, list[str], list[str]]] = {}
     for each, its in given.items():
         for name, value in overrides(its):
-            found.setdefault(name, (value, []))[1].append(each)
-    for name, (value, having) in found.items():
+            _, having, kinds = found.setdefault(name, (value, [], []))
+            having.append(each)
+            kinds += [kind for kind in (type(value).__name__,) if kind not in kinds]
+    for name, (value, having, kinds) in found.items():
         told = f", {value!r}" if experiment else f" ({', '.join(having)})" if len(having) < len(given) else ""
-        help = type(value).__name__ + told
+        help = " or ".join(kinds) + told
         group.add_argument(f"--{name}", type=reader(value), default=argparse.SUPPRESS, metavar="", help=help)
     return result
 
