@@ -2,7 +2,7 @@
 
 import sys
 
-from convzoo.cli import main
+from convzoo.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from convzoo import environment
+
 MANY = 8  # photographs; from so many on a progress bar is shown
 
 
@@ -171,5 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def command() -> int:
+    """``main`` in a process that has the settings of ``convzoo.environment``."""
+    environment.restart()
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

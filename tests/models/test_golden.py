@@ -25,7 +25,7 @@ def marked(name: str):
     return pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name
 
 
-@pytest.mark.parametrize("name", map(marked, cases.CASES))
+@pytest.mark.parametrize("name", [marked(name) for name in cases.CASES])
 def test_gives_the_peers_figures(name):
     found = cases.figures(cases.ours(cases.CASES[name]))
     cases.check(cases.apart(found, cases.golden(name)))

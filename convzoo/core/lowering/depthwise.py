@@ -102,10 +102,10 @@ def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int
     """
     if math.prod(window) > MOST_UNROLLED:
         return tile_kernel_grad(x, y, geometry, window)
-    x = wide(repeat(x, y.shape[-1]))
+    x_wide = wide(repeat(x, y.shape[-1]))
     rows = divisor(y.shape[1], MOST_ROWS // 2)
     y_wide, taps = wide(y), []
-    for _, piece in window_slices(x, window, geometry, y.shape[1:-1]):
+    for _, piece in window_slices(x_wide, window, geometry, y.shape[1:-1]):
         taps.append(
             column_sum(total_of([piece[:, h::rows] * y_wide[:, h::rows] for h in range(rows)]).reshape(-1, y.shape[-1]))
         )
