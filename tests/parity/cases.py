@@ -104,7 +104,7 @@ CASES = {
     "tf_efficientnet": Case(B0.clone(**TENSORFLOW), (3, 65, 48, 3), ("mobilenet",), LINEAR),
     "efficientnet_stride8": Case(B0.clone(output_stride=8, **TENSORFLOW), (3, 65, 48, 3), ("mobilenet",), LINEAR),
     "efficientnet_lite": Case(LITE, (3, 64, 48, 3), ("mobilenet",), LINEAR),
-    "convnext": Case(CONVNEXT, (3, 64, 96, 3), ("convnext", "convnext_torchvision")),
+    "convnext": Case(CONVNEXT, (3, 64, 96, 3), ("convnext", "convnext_torchvision", "convnext_conv")),
     "convnext_stride8": Case(CONVNEXT.clone(output_stride=8), (3, 64, 96, 3), ("convnext",)),
     "convnextv2": Case(CONVNEXTV2, (3, 65, 98, 3), ("convnext", "convnext_conv")),
 }
