@@ -2,8 +2,8 @@
 
     python -m experiments.train fashion_mnist
 
-One epoch, far from converged. With --model.depths '(3, 3, 3)' it is ResNet-20, three times slower, and with --steps 9370
-ten epochs; neither was run.
+One epoch, far from converged. With --model.depths '(3, 3, 3)' it is ResNet-20, three times slower, and with
+--steps 9370 ten epochs; neither was run.
 
 Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; 60,000 to train, 10,000 to test, from four idx files (the
 Debian package dataset-fashion-mnist, or --data.folder DIR).
