@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -308,10 +309,17 @@ def test_no_network_is_told_quickly(hub_cache, monkeypatch):
 
 
 def test_a_name_that_nobody_answers_for_is_given_up(monkeypatch):
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(20))
+    given_up = threading.Event()
+
+    def silent(*_: object, **__: object) -> None:
+        given_up.wait(20)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", silent)
     before = time.perf_counter()
     assert not extras.reachable("https://example.invalid", 0.2)
     assert time.perf_counter() - before < 2
+    given_up.set()
 
 
 def test_a_host_that_answers_is_reachable():
