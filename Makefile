@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev  ## style, types and tests
 	$(BIN)/pytest -n 2
 
 parity: $(VENV)/.installed-dev $(VENV)/.installed-parity  ## compare with torch, torchvision and timm (installs about 2 GB)
-	$(BIN)/pytest -m parity
+	$(BIN)/pytest -n 2 -m parity
 
 clean:  ## remove the environment, runs and caches
 	rm -rf $(VENV) runs dist .pytest_cache .ruff_cache .hypothesis

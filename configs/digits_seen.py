@@ -6,7 +6,7 @@ Source: scikit-learn's load_digits (UCI, optical recognition of handwritten digi
 test.
 
 Expected: 98 %.
-Measured: 98.70 ± 0.16 % over 3 seeds, 12 s a run on 2 CPU cores
+Measured: 98.61 ± 0.28 % over 3 seeds, 13 s a run on 2 CPU cores
 (2026-11-23, jax 0.10.2; all four rows by python -m experiments.compare).
 """
 

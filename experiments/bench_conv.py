@@ -145,12 +145,18 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def peaks() -> dict[str, float]:
-    """GFLOP/s of a large matrix product and GB/s of a copy, the roof of every figure."""
-    a, b = jnp.ones((3072, 3072)), jnp.ones((16, 2**20))
-    product, copy = jax.jit(lambda a: a @ a), jax.jit(lambda b: b + 1)
-    times = rounds({"product": lambda: product(a), "copy": lambda: copy(b)}, 2.0)
+    """GFLOP/s of a large matrix product and GB/s of adding one in place to 64 MB: the roof of every figure."""
+    a, kept = jnp.ones((3072, 3072)), [jnp.ones((16, 2**20))]
+    product, add = jax.jit(lambda a: a @ a), jax.jit(lambda b: b + 1, donate_argnums=0)
+    size = kept[0].nbytes
+
+    def copy():
+        kept[0] = add(kept[0])
+        return kept[0]
+
+    times = rounds({"product": lambda: product(a), "copy": copy}, 4.0)
     best = {name: min(values) for name, values in times.items()}
-    return {"gflops": 2 * 3072**3 / best["product"] / 1e6, "gbs": 2 * b.nbytes / best["copy"] / 1e6}
+    return {"gflops": 2 * 3072**3 / best["product"] / 1e6, "gbs": 2 * size / best["copy"] / 1e6}
 
 
 def step_of(case: Case, mode: str) -> Callable:
@@ -489,13 +495,13 @@ def time_ways(operation: str, shapes, geometry: Geometry, window, seconds: float
 
 def write_table(done: dict) -> None:
     """Ways from the fastest on, a second of compilation counted as an eighth of the time; XLA's own is preferred where
-    nothing is 5 % faster."""
+    nothing is 15 % faster."""
     table: dict[str, list] = {}
     for entry in done.values():
         cost = {name: ms * (1 + entry["compile_s"][name] / 8) for name, ms in entry["ms"].items()}
         for name in cost:
             if name in ("lax", "plain"):
-                cost[name] *= 0.95
+                cost[name] *= 0.85
         own = min(cost["lax"], cost.get("plain", math.inf))
         if "plain" in cost and own == min(cost.values()):
             cost["plain"] = 0  # the same convolution, and fast inside a scan too
@@ -513,7 +519,7 @@ def errors(done: Path) -> None:
     worst: dict[tuple[str, str], float] = {}
     for key in json.loads(done.read_text()):
         operation, shapes, geometry, window = json.loads(key)
-        geometry = Geometry(*(tuple(map(to_tuple, part)) if isinstance(part, list) else part for part in geometry))
+        geometry = geometry_of(*geometry)
         if operation == "kernel_grad":
             shapes = [[1, *shapes[0][1:]], [1, *shapes[1][1:]]]
             extra, channels, window = (geometry, tuple(window)), shapes[0][-1], tuple(window)
@@ -538,8 +544,9 @@ def errors(done: Path) -> None:
         )
 
 
-def to_tuple(part):
-    return tuple(part) if isinstance(part, list) else part
+def geometry_of(stride, pads, in_dilation, dilation, groups) -> Geometry:
+    """From JSON's lists."""
+    return Geometry(tuple(stride), tuple((a, b) for a, b in pads), tuple(in_dilation), tuple(dilation), groups)
 
 
 # --- pictures and tables ----------------------------------------------------------------------------------------------
@@ -613,6 +620,11 @@ def plot(path: Path, folder: Path) -> None:
             axes.scatter([row[key] for row in own], places, marker=marker, s=22, label=mode)
         axes.axvline(1, color="black", linewidth=1)
         axes.set(xscale="log", title=f"{title}; right of the line convzoo is faster")
+        axes.set_xticks(
+            [t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if axes.get_xlim()[0] < t < axes.get_xlim()[1]]
+        )
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.title.set_fontsize(9)
     both[0].set_yticks([-i for i in range(len(names))], names)
     both[0].legend(["forward", "with gradients"], fontsize=8)

@@ -22,12 +22,15 @@ import configs
 from convzoo import data, environment, train
 from convzoo.train import Experiment, State
 
-PARTS = ("model", "task", "data")
+PARTS = ("model", "task", "data", "start")
 HIDDEN = ("parent", "name")
 
 
 def run(experiment: Experiment, workdir: Path, *, resume: bool = False, shown: bool = True) -> State:
     """Trains, logging and saving into ``workdir``; resumed, it goes on bit for bit as if it had never stopped."""
+    classes, known = getattr(experiment.model, "num_classes", None), len(experiment.data.classes)
+    if classes is not None and classes < known:
+        raise ValueError(f"the data has {known} classes, the model {classes}: add --model.num_classes {known}")
     folder = train.Workdir(workdir, experiment)
     folder.open(resume=resume)
     batches = data.load(experiment.data, batch_size=experiment.batch_size, seed=experiment.seed)
@@ -76,6 +79,8 @@ def overrides(experiment: Experiment) -> Iterator[tuple[str, Any]]:
         value = getattr(experiment, field.name)
         if field.name not in PARTS:
             yield field.name, value
+            continue
+        if not dataclasses.is_dataclass(value):
             continue
         for inner in dataclasses.fields(value):
             if inner.name not in HIDDEN and isinstance(getattr(value, inner.name), bool | int | float | str | tuple):
@@ -134,13 +139,15 @@ def parser(experiment: Experiment | None) -> argparse.ArgumentParser:
     about = "type, and the value in the config" if experiment else "type, and the configs that have it if not all do"
     group = result.add_argument_group("overrides", about)
     given = {"": experiment} if experiment else {name: config(name) for name in names()}
-    found: dict[str, tuple[Any, list[str]]] = {}
+    found: dict[str, tuple[Any, list[str], list[str]]] = {}
     for each, its in given.items():
         for name, value in overrides(its):
-            found.setdefault(name, (value, []))[1].append(each)
-    for name, (value, having) in found.items():
+            _, having, kinds = found.setdefault(name, (value, [], []))
+            having.append(each)
+            kinds += [kind for kind in (type(value).__name__,) if kind not in kinds]
+    for name, (value, having, kinds) in found.items():
         told = f", {value!r}" if experiment else f" ({', '.join(having)})" if len(having) < len(given) else ""
-        help = type(value).__name__ + told
+        help = " or ".join(kinds) + told
         group.add_argument(f"--{name}", type=reader(value), default=argparse.SUPPRESS, metavar="", help=help)
     return result
 
@@ -186,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = str(stopped) or "stopped before the state could be saved; go on from what was saved before"
         print(f"{told}\n  python -m experiments.train {shlex.join(again)} --resume", file=sys.stderr)
         return 130
-    except (train.CheckpointError, train.Diverged, ImportError, OSError) as error:
+    except (train.CheckpointError, train.Diverged, ImportError, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(f"step {int(state.step)}: {workdir / 'metrics.jsonl'}")

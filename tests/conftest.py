@@ -59,3 +59,19 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.fail(f"CONVZOO_TEST_DATA={name} is not a folder")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The parity tests' differences; here, because the process that leads workers reads no other conftest."""
+    rows: dict[str, dict[str, float]] = {}
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, *kinds in (row for key, row in report.user_properties if key == "largest differences"):
+            found = rows.setdefault(name, {})
+            found.update((kind, max(value, found.get(kind, 0.0))) for kind, value in kinds)
+    if rows:
+        from tests.parity.cases import KINDS  # it imports convzoo, whose shapes are to be checked
+
+        terminalreporter.section("largest differences from the peers, float64, in units of the largest value")
+        for name, found in rows.items():
+            cells = (f"  {kind} {found[kind]:.1e}" if kind in found else "" for kind in KINDS)
+            terminalreporter.write_line(f"{name:32}" + "".join(f"{cell:21}" for cell in cells).rstrip())

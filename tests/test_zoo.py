@@ -14,7 +14,8 @@ from convzoo import core
 from convzoo.data import Graphs
 from convzoo.models.graphnet import GRAPHNET
 from convzoo.nn import Conv, Model
-from convzoo.zoo import MODELS, Info, count
+from convzoo.weights import FAMILIES
+from convzoo.zoo import MODELS, NEEDS, STYLES, Info, count
 
 
 def macs(function, *shapes, **fields) -> tuple[int, int]:
@@ -72,6 +73,20 @@ def test_create_tells_the_fields():
         convzoo.create("resnet50", depht=3, classes=10)
     with pytest.raises(ValueError, match="alexnet has no field parent"):
         convzoo.create("alexnet", parent=None)
+
+
+def test_styles_name_tables_that_fit():
+    """Every name of a family with peers has a table; what it needs, its model has."""
+    assert set(MODELS) - set(STYLES) == {"bytenet", "graphnet", "mlp"}
+    assert {table for tables in STYLES.values() for table in tables} == set(FAMILIES)
+    for (name, table), fields in NEEDS.items():
+        assert table in STYLES[name]
+        changed = convzoo.create(name, **fields)
+        assert changed != MODELS[name]
+    assert (
+        convzoo.create("efficientnet_lite0", **NEEDS["efficientnet_lite0", "efficientnet_lite_pytorch"])
+        == (MODELS["tf_efficientnet_lite0"])
+    )
 
 
 # --- cost -----------------------------------------------------------------------------------------------------------
@@ -262,6 +277,23 @@ def test_fields_of_alexnet():
     places = [(info.stride, info.field) for name, info in found.items() if name.startswith("conv")]
     assert places == [((s, s), (f, f)) for s, f in ((4, 11), (8, 51), (16, 99), (16, 131), (16, 163))]
     assert [name for name, info in found.items() if info.field is None] == ["pooled", "dense0", "dense1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "strides", "seen"),
+    [
+        ("efficientnet_b0", {}, (2, 2, 4, 8, 16, 16, 32, 32, 32), (3, 7, 19, 67, 147, 339, 787, 851, 851)),
+        ("mobilenetv3_small_100", {}, (2, 4, 8, 16, 16, 32, 32), (3, 7, 31, 191, 319, 639, 639)),
+        ("convnextv2_atto", {}, (4, 4, 8, 16, 32), (4, 52, 152, 736, 1136)),
+        ("convnext_atto", {"output_stride": 16}, (4, 4, 8, 16, 16), (4, 52, 152, 736, 1136)),
+    ],
+)
+def test_gates_and_global_norms_do_not_widen_a_field(name, fields, strides, seen):
+    """By hand: each window adds its width less one times the stride before it."""
+    found = convzoo.feature_info(convzoo.create(name, ranks=(1,), **fields), (1, 224, 3))
+    places = [info for info in found.values() if info.stride]
+    assert [info.stride for info in places] == [(stride,) for stride in strides]
+    assert [info.field for info in places] == [(field,) for field in seen]
 
 
 def test_fields_of_bytes():

@@ -19,6 +19,7 @@ from convzoo.core.norm import batch_norm as batch_norm
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm
 from convzoo.core.norm import layer_norm as layer_norm
+from convzoo.core.norm import local_response_norm as local_response_norm
 from convzoo.core.norm import moments as moments
 from convzoo.core.norm import squeeze_excite as squeeze_excite
 from convzoo.core.norm import stochastic_depth as stochastic_depth
@@ -33,3 +34,4 @@ from convzoo.core.pool import resize as resize
 from convzoo.core.shapes import Padding as Padding
 from convzoo.core.shapes import Size as Size
 from convzoo.core.shapes import per_axis as per_axis
+from convzoo.core.sight import without_global as without_global

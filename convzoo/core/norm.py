@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from convzoo.core.shapes import wide
+from convzoo.core.sight import from_everywhere
 
 
 def moments(
@@ -78,6 +80,7 @@ def group_norm(
         raise ValueError(f"groups={groups} must divide the {channels} channels")
     grouped = x.reshape(*x.shape[:-1], groups, channels // groups)
     mean, variance, _ = moments(grouped, (*range(1, x.ndim - 1), -1))
+    mean, variance = from_everywhere(mean), from_everywhere(variance)
     y = standardise(grouped, mean, variance, None, None, epsilon).reshape(x.shape)
     if scale is not None:
         y = y * scale.astype(y.dtype)
@@ -93,10 +96,29 @@ def global_response_norm(
 ) -> Float[Array, "batch *space channels"]:
     """``x + scale * x * g / mean(g) + bias``, g the norm of each channel over space (ConvNeXt V2, arXiv:2301.00808)."""
     high = wide(x)
-    power = jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True)
-    response = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), 0)  # its gradient at 0 is 0, not NaN
+    power = from_everywhere(jnp.square(high).sum(tuple(range(1, x.ndim - 1)), keepdims=True))
+    response = jnp.where(power == 0, 0, jnp.sqrt(jnp.where(power == 0, 1, power)))  # its gradient at 0 is 0, not NaN
     share = response / (response.mean(-1, keepdims=True) + epsilon)
     return (high + wide(scale) * (high * share) + wide(bias)).astype(x.dtype)
+
+
+def local_response_norm(
+    x: Float[Array, "batch *space channels"], size: int = 5, *, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
+) -> Float[Array, "batch *space channels"]:
+    """``x / (k + alpha * s) ** beta``, s the sum of squares over ``size`` neighbouring channels.
+
+    Krizhevsky, Sutskever & Hinton, NIPS 2012. ``alpha`` multiplies the sum; PyTorch's and Caffe's multiplies the mean.
+
+    Raises:
+      ValueError: an even or negative size, which has no middle.
+    """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"size={size} must be odd and positive: as many channels before as after")
+    high = wide(x)
+    one = (1,) * (x.ndim - 1)
+    pads = ((0, 0),) * (x.ndim - 1) + ((size // 2, size // 2),)
+    near = lax.reduce_window(jnp.square(high), 0.0, lax.add, (*one, size), (*one, 1), pads)
+    return (high * (k + alpha * near) ** -beta).astype(x.dtype)
 
 
 def squeeze_excite(
@@ -110,7 +132,7 @@ def squeeze_excite(
     gate: Callable[[Array], Array] = jax.nn.sigmoid,
 ) -> Float[Array, "batch *space channels"]:
     """Each channel times a gate computed from the means of all (Hu et al. 2018, arXiv:1709.01507)."""
-    pooled = x.mean(tuple(range(1, x.ndim - 1)))
+    pooled = from_everywhere(x.mean(tuple(range(1, x.ndim - 1))))
     weights = gate(activation(pooled @ down + down_bias) @ up + up_bias)
     return x * weights.reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
 

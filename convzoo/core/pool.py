@@ -18,6 +18,7 @@ from convzoo.core.shapes import (
     resolve_padding,
     wide,
 )
+from convzoo.core.sight import from_everywhere
 
 Mask = Bool[Array, "batch *space"]
 
@@ -102,15 +103,15 @@ def global_mean(x: Float[Array, "batch *space channels"], mask: Mask | None = No
     """The mean over all places, or over those where ``mask`` is True (0 where there is none)."""
     axes = tuple(range(1, x.ndim - 1))
     if mask is None:
-        return x.mean(axes)
+        return from_everywhere(x.mean(axes))
     total = masked(wide(x), mask, 0).sum(axes)
     count = jnp.maximum(mask.sum(axes), 1).astype(total.dtype)
-    return (total / count[:, None]).astype(x.dtype)
+    return from_everywhere((total / count[:, None]).astype(x.dtype))
 
 
 def global_max(x: Float[Array, "batch *space channels"], mask: Mask | None = None) -> Float[Array, "batch channels"]:
     """The largest value over all places, or over those where ``mask`` is True (-inf where there is none)."""
-    return masked(x, mask, -jnp.inf).max(tuple(range(1, x.ndim - 1)))
+    return from_everywhere(masked(x, mask, -jnp.inf).max(tuple(range(1, x.ndim - 1))))
 
 
 def resize(

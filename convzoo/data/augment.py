@@ -35,6 +35,28 @@ def pictures(
     return jnp.einsum("bph,bpw,bhwc->bpc", down, right, x).reshape(x.shape)
 
 
+def crops(
+    x: Float[Array, "batch height width channels"], key: Key[Array, ""], *, least: float, flip: bool
+) -> Float[Array, "batch height width channels"]:
+    """Shows a random part of each picture, at least the share ``least`` of each side, as large as the picture was; and
+    mirrors half of them if ``flip``."""
+    batch, height, width, _ = x.shape
+    size, stretch, move, turn = random.split(key, 4)
+    side = random.uniform(size, (batch, 1), minval=least, maxval=1)
+    narrow = random.uniform(stretch, (batch, 2), minval=jnp.maximum(least / side, 0.9), maxval=1)
+    share = side * narrow  # of height and width
+    first = random.uniform(move, (batch, 2)) * (1 - share)
+    mirrored = random.bernoulli(turn, 0.5, (batch, 1)) if flip else jnp.zeros((batch, 1), bool)
+
+    def weights(axis: int, length: int) -> Array:
+        place = (jnp.arange(length) + 0.5) / length * share[:, axis, None] + first[:, axis, None]
+        return hat(jnp.clip(place * length - 0.5, 0, length - 1), length)
+
+    rows, columns = weights(0, height), weights(1, width)
+    columns = jnp.where(mirrored[..., None], columns[:, ::-1], columns)
+    return jnp.einsum("bih,bjw,bhwc->bijc", rows, columns, x, optimize=True)
+
+
 def places(x: Float[Array, "batch nodes 2"], key: Key[Array, ""], pixel: float) -> Float[Array, "batch nodes 2"]:
     """The same for the places of nodes, which run from -1 to 1 in steps of ``pixel``; the edges stay."""
     matrix, move = affine(key, x.shape[0], SHIFT * pixel)

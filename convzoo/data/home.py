@@ -44,7 +44,7 @@ def prepare(name: str) -> Any:
 def read(name: str, split: str) -> list[dict[str, Any]]:
     """Every stored example of ``split`` of the embedded set ``name``, which is prepared if need be."""
     builder = prepare(name)
-    with _quiet():
+    with quiet():
         source = builder.as_data_source(split)
         return [source[index] for index in range(len(source))]
 
@@ -66,13 +66,13 @@ def _build(kind: Any, place: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder()) as workshop:
         builder = kind(data_dir=workshop, file_format="array_record")
-        with _quiet():
+        with quiet():
             builder.download_and_prepare()
         Path(builder.data_dir).replace(place)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps back what TFDS prints and logs: that it downloads, though it does not, and that OpenCV would be faster."""
     logger = logging.getLogger("absl")
     level = logger.level

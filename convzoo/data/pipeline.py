@@ -14,7 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from convzoo.data.pictures import Pictures
 from convzoo.data.sources import Rows, Source
+from convzoo.data.stream import Streamed
+
+LARGEST = 2**31  # bytes of pictures that are held on the device
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,9 @@ class Batches:
             yield _take(self.rows, start, self.source, self.batch_size, self.sizes)
 
 
-def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0) -> Batches:
-    """Puts ``split`` of ``source`` on the device, preparing the set if need be.
+def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0) -> Batches | Streamed:
+    """Puts ``split`` of ``source`` on the device, preparing the set if need be; pictures of more than ``LARGEST`` bytes
+    are streamed instead.
 
     Of the training split ``source.fraction`` is kept, the same share of every class and at least one example of each;
     with one seed a smaller share is part of a larger one.
@@ -75,6 +80,11 @@ def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be positive")
+    if isinstance(source, Pictures):
+        found = source.examples(split)
+        if len(found.labels) * found.picture(0).nbytes > LARGEST:
+            kept = share(found.labels, source.fraction, seed) if split == "train" and source.fraction < 1 else None
+            return Streamed(source, found, batch_size, seed, kept)
     arrays = source.arrays(split)
     batch_size = 1 if source.whole else batch_size
     sizes = source.sizes(arrays, batch_size)

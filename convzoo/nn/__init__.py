@@ -2,7 +2,9 @@
 
 from convzoo.nn.blocks import Basic as Basic
 from convzoo.nn.blocks import Bottleneck as Bottleneck
+from convzoo.nn.blocks import ConvNeXtBlock as ConvNeXtBlock
 from convzoo.nn.blocks import GraphBlock as GraphBlock
+from convzoo.nn.blocks import InvertedResidual as InvertedResidual
 from convzoo.nn.graph_layers import APPNP as APPNP
 from convzoo.nn.graph_layers import MPNN as MPNN
 from convzoo.nn.graph_layers import AttentionReadout as AttentionReadout
@@ -28,5 +30,9 @@ from convzoo.nn.layers import BatchNorm as BatchNorm
 from convzoo.nn.layers import Conv as Conv
 from convzoo.nn.layers import ConvNorm as ConvNorm
 from convzoo.nn.layers import Dense as Dense
+from convzoo.nn.layers import GlobalResponseNorm as GlobalResponseNorm
 from convzoo.nn.layers import GraphConvNorm as GraphConvNorm
+from convzoo.nn.layers import LayerNorm as LayerNorm
+from convzoo.nn.layers import LayerScale as LayerScale
+from convzoo.nn.layers import SqueezeExcite as SqueezeExcite
 from convzoo.nn.model import Model as Model

@@ -11,49 +11,88 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from convzoo import core
-from convzoo.nn.layers import ACTIVATIONS, ConvNorm, GraphConvNorm
+from convzoo.nn.layers import (
+    ACTIVATIONS,
+    Conv,
+    ConvNorm,
+    Dense,
+    GlobalResponseNorm,
+    GraphConvNorm,
+    LayerNorm,
+    LayerScale,
+    SqueezeExcite,
+    drop_path,
+)
 from convzoo.nn.model import Model
 
 
 class Basic(Model):
     """Two convolutions around a residual. ``shortcut``: ``"project"`` (1-wide convolution), ``"pad"`` (He's option A:
-    every stride-th place, new channels zero) or ``"none"`` (a plain network, to compare with)."""
+    every stride-th place, new channels zero) or ``"none"`` (a plain network, to compare with). ``first_dilation`` is
+    that of the convolution that may stride."""
 
     width: int
     stride: int = 1
     window: int = 3
     padding: str = "HALF"
     shortcut: str = "project"
+    dilation: int = 1
+    first_dilation: int = 1
+    drop_path: float = 0.0
+    initial: str = "he"
     expansion = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
-        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype, "padding": self.padding}
-        y = ConvNorm(self.width, self.window, self.stride, name="conv1", **own)(x, train=train)
+        own = shared(self)
+        y = ConvNorm(self.width, self.window, self.stride, self.first_dilation, name="conv1", **own)(x, train=train)
         scale = 1.0 if self.shortcut == "none" else 0.0
-        last = ConvNorm(self.width, self.window, activation="none", initial_scale=scale, name="conv2", **own)
-        y = last(y, train=train)
-        return ACTIVATIONS["relu"](skip(self, x, y, train=train) + y)
+        last = ConvNorm(
+            self.width, self.window, 1, self.dilation, activation="none", initial_scale=scale, name="conv2", **own
+        )
+        return add(self, x, last(y, train=train), train=train)
 
 
 class Bottleneck(Model):
-    """1-3-1 around a residual; the stride sits in the 3-wide convolution (v1.5)."""
+    """1-3-1 around a residual; the stride sits in the 3-wide convolution (v1.5).
+
+    That convolution has ``width * base_width // 64`` channels in each of ``groups`` groups: ResNeXt (Xie et al. 2017,
+    arXiv:1611.05431) and Wide ResNet (Zagoruyko & Komodakis 2016, arXiv:1605.07146).
+    """
 
     width: int
     stride: int = 1
     window: int = 3
     padding: str = "HALF"
     shortcut: str = "project"
+    dilation: int = 1
+    first_dilation: int = 1
+    drop_path: float = 0.0
+    initial: str = "he"
+    groups: int = 1
+    base_width: int = 64
     expansion = 4
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
-        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype, "padding": self.padding}
-        out = self.width * self.expansion
-        y = ConvNorm(self.width, 1, name="conv1", **own)(x, train=train)
-        y = ConvNorm(self.width, self.window, self.stride, name="conv2", **own)(y, train=train)
+        own = shared(self)
+        inner, out = self.width * self.base_width // 64 * self.groups, self.width * self.expansion
+        y = ConvNorm(inner, 1, name="conv1", **own)(x, train=train)
+        middle = ConvNorm(inner, self.window, self.stride, self.first_dilation, self.groups, name="conv2", **own)
+        y = middle(y, train=train)
         y = ConvNorm(out, 1, activation="none", initial_scale=0.0, name="conv3", **own)(y, train=train)
-        return ACTIVATIONS["relu"](skip(self, x, y, train=train) + y)
+        return add(self, x, y, train=train)
+
+
+def shared(block: Basic | Bottleneck) -> dict[str, Any]:
+    """What a block hands to each of its layers."""
+    return {name: getattr(block, name) for name in ("dtype", "param_dtype", "padding", "initial")}
+
+
+def add(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
+    """The end of a block: the branch ``y`` added to its input, and the activation."""
+    skipped = skip(block, x, y, train=train)
+    return ACTIVATIONS["relu"](skipped + drop_path(block, y, block.drop_path, train=train))
 
 
 def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
@@ -72,8 +111,76 @@ def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array
         strided = x[(slice(None), *(slice(None, None, block.stride) for _ in x.shape[1:-1]))]
         extra = y.shape[-1] - x.shape[-1]
         return core.pad_channels(strided, extra // 2, extra - extra // 2)
-    own: dict[str, Any] = {"dtype": block.dtype, "param_dtype": block.param_dtype}
+    own: dict[str, Any] = {"dtype": block.dtype, "param_dtype": block.param_dtype, "initial": block.initial}
     return ConvNorm(y.shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
+
+
+class ConvNeXtBlock(Model):
+    """Depthwise convolution, layer norm, and a 4 times wider GELU layer around a residual (Liu et al. 2022,
+    arXiv:2201.03545). ``layer_scale`` 0: none. ``response_norm``: ConvNeXt V2's (Woo et al. 2023, arXiv:2301.00808)."""
+
+    window: int = 7
+    dilation: int = 1
+    layer_scale: float = 1e-6
+    response_norm: bool = False
+    drop_path: float = 0.0
+    expansion = 4
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *space channels"], *, train: bool
+    ) -> Float[Array, "batch *space channels"]:
+        width = x.shape[-1]
+        plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        own: dict[str, Any] = {"initial": "normal_02", **plain}
+        y = Conv(width, self.window, dilation=self.dilation, groups=width, bias=True, name="conv", **own)(x)
+        y = LayerNorm(name="norm", **plain)(y)
+        y = ACTIVATIONS["gelu"](Dense(self.expansion * width, name="expand", **own)(y))
+        if self.response_norm:
+            y = GlobalResponseNorm(name="response", **plain)(y)
+        y = Dense(width, name="project", **own)(y)
+        if self.layer_scale:
+            y = LayerScale(self.layer_scale, name="layer_scale", **plain)(y)
+        return x + drop_path(self, y, self.drop_path, train=train)
+
+
+class InvertedResidual(Model):
+    """1-wide to ``hidden`` channels, depthwise, gate, 1-wide to ``features``; a residual where the shape stays.
+
+    Sandler et al. 2018, arXiv:1801.04381. ``hidden`` 0: no widening, the depthwise separable block of MobileNet V1.
+    ``squeezed`` 0: no gate. As everywhere in this family, only the first layers of a branch have activations.
+    """
+
+    features: int
+    window: int = 3
+    stride: int = 1
+    dilation: int = 1
+    hidden: int = 0
+    activation: str = "relu6"
+    squeezed: int = 0
+    squeeze_activation: str = "relu"
+    gate: str = "sigmoid"
+    padding: str = "HALF"
+    epsilon: float = 1e-5
+    drop_path: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
+        plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        own: dict[str, Any] = {"padding": self.padding, "initial": "he_out", "epsilon": self.epsilon, **plain}
+        y = x
+        if self.hidden:
+            y = ConvNorm(self.hidden, 1, activation=self.activation, name="expand", **own)(y, train=train)
+        each = y.shape[-1]
+        depthwise = ConvNorm(
+            each, self.window, self.stride, self.dilation, each, activation=self.activation, name="depthwise", **own
+        )
+        y = depthwise(y, train=train)
+        if self.squeezed:
+            y = SqueezeExcite(self.squeezed, self.squeeze_activation, self.gate, name="excite", **plain)(y)
+        last = "project" if self.hidden else "point"
+        y = ConvNorm(self.features, 1, activation="none", name=last, **own)(y, train=train)
+        return x + drop_path(self, y, self.drop_path, train=train) if y.shape == x.shape else y
 
 
 class GraphBlock(Model):

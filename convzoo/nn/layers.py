@@ -1,6 +1,8 @@
 """Layers that own parameters, over any number of spatial axes: ``[batch, *space, in] -> [batch, *new_space, out]``."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,41 @@ from convzoo.core.shapes import rank_of
 from convzoo.nn.model import Model
 
 he_normal = nn.initializers.he_normal()
-lecun_normal = nn.initializers.lecun_normal()
+
+
+def he_out(groups: int) -> Callable[..., Array]:
+    """Normal, variance 2 over the outputs that an input reaches: those of its group."""
+
+    def values(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        reached = math.prod(shape[:-2]) * shape[-1] // groups
+        return jax.random.normal(key, shape, dtype) * math.sqrt(2 / reached)
+
+    return values
+
+
+def uniform_out(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Uniform within one over the root of the outputs."""
+    return jax.random.uniform(key, shape, dtype, -1, 1) / math.sqrt(shape[-1])
+
+
+# What a kernel starts as, given its groups.
+KERNELS: dict[str, Callable[[int], Callable[..., Any]]] = {
+    "he": lambda groups: he_normal,
+    "he_out": he_out,
+    "lecun": lambda groups: nn.initializers.lecun_normal(),
+    "normal_01": lambda groups: nn.initializers.normal(0.01),
+    "normal_02": lambda groups: nn.initializers.normal(0.02),
+    "uniform_out": lambda groups: uniform_out,
+}
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
     "relu": jax.nn.relu,
     "elu": jax.nn.elu,
+    "relu6": jax.nn.relu6,
+    "hard_swish": jax.nn.hard_swish,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "sigmoid": jax.nn.sigmoid,
     "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
 }
@@ -33,13 +64,16 @@ class Conv(Model):
     groups: int = 1
     padding: core.Padding = "HALF"
     bias: bool = False
+    initial: str = "he"
+    initial_bias: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"]) -> Float[Array, "batch *new_space out"]:
         y = convolve(self, x)
         if not self.bias:
             return y
-        return y + self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype).astype(y.dtype)
+        start = nn.initializers.constant(self.initial_bias)
+        return y + self.param("bias", start, (self.features,), self.param_dtype).astype(y.dtype)
 
 
 class ConvNorm(Model):
@@ -53,10 +87,13 @@ class ConvNorm(Model):
     padding: core.Padding = "HALF"
     activation: str = "relu"
     initial_scale: float = 1.0
+    initial: str = "he"
+    epsilon: float = 1e-5
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
-        norm = BatchNorm(initial_scale=self.initial_scale, name="norm", dtype=self.dtype, param_dtype=self.param_dtype)
+        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        norm = BatchNorm(epsilon=self.epsilon, initial_scale=self.initial_scale, name="norm", **own)
         return ACTIVATIONS[self.activation](norm(convolve(self, x), train=train))
 
 
@@ -64,7 +101,7 @@ def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
     """The convolution of a layer, with the ``kernel`` the layer owns."""
     window = core.per_axis(layer.window, rank_of(x), "window")
     shape = (*window, x.shape[-1] // layer.groups, layer.features)
-    kernel = layer.param("kernel", he_normal, shape, layer.param_dtype)
+    kernel = layer.param("kernel", KERNELS[layer.initial](layer.groups), shape, layer.param_dtype)
     return core.conv(
         x.astype(layer.dtype),
         kernel.astype(layer.dtype),
@@ -127,13 +164,88 @@ class GraphConvNorm(Model):
         return ACTIVATIONS[self.activation](norm(y, train=train, mask=mask))
 
 
+class Weights(Model):
+    """A matrix ``[inner, features]`` and a bias, for whoever computes with them."""
+
+    features: int
+    initial: str = "lecun"
+    initial_bias: float = 0.0
+
+    @nn.compact
+    def __call__(self, inner: int) -> tuple[Float[Array, "in out"], Float[Array, " out"]]:
+        return own_weights(self, inner)
+
+
 class Dense(Model):
     """A matrix product over the channels and a bias."""
 
     features: int
+    initial: str = "lecun"
+    initial_bias: float = 0.0
 
     @nn.compact
     def __call__(self, x: Float[Array, "*shape in"]) -> Float[Array, "*shape out"]:
-        kernel = self.param("kernel", lecun_normal, (x.shape[-1], self.features), self.param_dtype)
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        kernel, bias = own_weights(self, x.shape[-1])
+        return x.astype(self.dtype) @ kernel + bias
+
+
+def own_weights(layer: Weights | Dense, inner: int) -> tuple[Array, Array]:
+    """The kernel and the bias that a layer owns, in its computing dtype."""
+    shape, start = (inner, layer.features), nn.initializers.constant(layer.initial_bias)
+    kernel = layer.param("kernel", KERNELS[layer.initial](1), shape, layer.param_dtype)
+    bias = layer.param("bias", start, shape[1:], layer.param_dtype)
+    return kernel.astype(layer.dtype), bias.astype(layer.dtype)
+
+
+class LayerNorm(Model):
+    """Layer normalisation over the channels of each place."""
+
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*shape channels"]:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:], self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], self.param_dtype)
+        return core.layer_norm(x, scale, bias, epsilon=self.epsilon)
+
+
+class GlobalResponseNorm(Model):
+    """Channels compared with each other over the whole picture; starts as the identity."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *space channels"]) -> Float[Array, "batch *space channels"]:
+        scale = self.param("scale", nn.initializers.zeros, x.shape[-1:], self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], self.param_dtype)
+        return core.global_response_norm(x, scale, bias)
+
+
+class LayerScale(Model):
+    """Each channel times a number of its own, at first ``initial`` (Touvron et al. 2021, arXiv:2103.17239)."""
+
+    initial: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*shape channels"]:
+        scale = self.param("scale", nn.initializers.constant(self.initial), x.shape[-1:], self.param_dtype)
+        return x * scale.astype(x.dtype)
+
+
+class SqueezeExcite(Model):
+    """Each channel times a gate computed from the means of all, through ``squeezed`` channels."""
+
+    squeezed: int
+    activation: str = "relu"
+    gate: str = "sigmoid"
+    initial: str = "he_out"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *space channels"]) -> Float[Array, "batch *space channels"]:
+        own: dict[str, Any] = {"initial": self.initial, "dtype": self.dtype, "param_dtype": self.param_dtype}
+        down = Weights(self.squeezed, name="reduce", **own)(x.shape[-1])
+        up = Weights(x.shape[-1], name="expand", **own)(self.squeezed)
+        return core.squeeze_excite(x, *down, *up, activation=ACTIVATIONS[self.activation], gate=ACTIVATIONS[self.gate])
+
+
+def drop_path(block: Model, branch: Array, rate: float, *, train: bool) -> Array:
+    """In training, drops the branch of whole examples; the masks differ from block to block."""
+    return core.stochastic_depth(branch, block.make_rng("dropout"), rate) if train and rate else branch

@@ -61,4 +61,10 @@ class Model(nn.Module, kw_only=True):
         return x.astype(self.dtype)
 
 
+def check_output_stride(stride: int) -> None:
+    """Raises ValueError unless a trunk can be dilated to this stride."""
+    if stride not in (8, 16, 32):
+        raise ValueError(f"output_stride is {stride}; a trunk is dilated to 8 or 16, and plain at 32")
+
+
 Features = OrderedDict[str, Array]

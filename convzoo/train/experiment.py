@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import sys
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ RANGES = {
     "warmup": (0, 1),
     "weight_decay": (0, sys.float_info.max),
     "clip_norm": (0, sys.float_info.max),
+    "head_steps": (0, math.inf),
     "seed": (0, 2**31 - 1),
     "log_every": (0, math.inf),
     "eval_every": (0, math.inf),
@@ -48,6 +50,11 @@ class Experiment:
       weight_decay: decoupled but for "adam", on kernels only: never on norms or biases.
       decay_within: the child whose kernels alone decay; empty: all do.
       clip_norm: gradients are scaled down to this norm; 0: never.
+      start: where the run begins: ``start.variables(model)`` gives parameters and statistics, or
+        None; None: at random.
+      head_steps: for so many steps the head alone is trained, on what the rest gives without training.
+      layer_decay: the learning rate falls by this factor from each layer to the one below it (Clark et al. 2020,
+        arXiv:2003.10555); 1: the same for all.
       dtype: what is computed in ("float32", "bfloat16"); parameters stay as the model says. Empty: as the model says.
       seed: initialisation, order, augmentation and dropout follow from it.
       log_every, eval_every, checkpoint_every: in steps; 0: only at the end.
@@ -65,6 +72,9 @@ class Experiment:
     weight_decay: float = 0.05
     decay_within: str = ""
     clip_norm: float = 1.0
+    start: Any = None
+    head_steps: int = 0
+    layer_decay: float = 1.0
     dtype: str = ""
     seed: int = 0
     log_every: int = 20
@@ -76,6 +86,8 @@ class Experiment:
             if not least <= getattr(self, name) <= most:
                 fits = f"at least {least}" if most == math.inf else f"in [{least}, {most}]"
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {fits}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay is {self.layer_decay}; it must be more than 0 and at most 1")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not known; it must be one of {known}")
@@ -99,7 +111,8 @@ class Experiment:
         decay = optax.add_decayed_weights(self.weight_decay, mask=partial(decayed, within=self.decay_within))
         direction = optax.trace(0.9, nesterov=True) if self.optimizer == "sgd" else optax.scale_by_adam()
         both = (decay, direction) if self.optimizer == "adam" else (direction, decay)
-        return optax.chain(*clip, *both, optax.scale_by_learning_rate(self.schedule()))
+        layers = [layerwise(self.layer_decay)] if self.layer_decay < 1 else []
+        return optax.chain(*clip, *both, *layers, optax.scale_by_learning_rate(self.schedule()))
 
     def smoke(self) -> "Experiment":
         """The same run, two steps long."""
@@ -121,6 +134,27 @@ class Experiment:
             fields |= {f"{own.name}.{name}": repr(getattr(value, name)) for name in inner}
         digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         return {**fields, "digest": digest}
+
+
+def layerwise(factor: float) -> optax.GradientTransformation:
+    """Scales the updates of each layer but the last by ``factor`` once more than those of the layer above it."""
+
+    def scaled(updates: Any, params: Any = None) -> Any:
+        names = sorted(updates, key=height)
+        rates = {name: factor ** (len(names) - 1 - place) for place, name in enumerate(names)}
+        return {name: jax.tree.map(lambda u, rate=rates[name]: u * rate, updates[name]) for name in updates}
+
+    return optax.stateless(scaled)
+
+
+FLOORS = {"stem": 0, "embedding": 0, "conv": 1, "stage": 1, "block": 1, "dense": 3, "hidden": 3, "head": 4}
+
+
+def height(name: str) -> tuple[Any, ...]:
+    """Where a layer of that name stands: stem, stages and their blocks in order, what comes between, head."""
+    word = re.match("[a-z]*", name)
+    assert word
+    return FLOORS.get(word[0], 2), [int(number) for number in re.findall(r"\d+", name)], name
 
 
 def decayed(params: Any, within: str = "") -> Any:

@@ -1,72 +1,16 @@
-"""A peer's flat dict of arrays <-> our tree of variables: a table of names and axis orders per family, used both ways.
-
-A row pairs our path with the peer's key. ``{n}`` in it stands for a number, ``{n+1}`` for the number after it: with
-``("stage{s}_block{b}/conv{c}/kernel", "layer{s+1}.{b}.conv{c}.weight")`` our ``stage0_block2/conv1/kernel`` is their
-``layer1.2.conv1.weight``.
-"""
+"""A peer's flat dict of arrays <-> our tree of variables, by the tables in ``families``, used both ways."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-Shape = tuple[int, ...]
+from convzoo.weights.families import FAMILIES, Row, Shape
 
-
-class Row(NamedTuple):
-    """``axes``: ``"same"``, or ``"kernel"``: theirs ``[out, in, *window]``, ours ``[*window, in, out]``. ``space``: the
-    shape of the places that a dense kernel's inputs are flattened from, channels first there, channels last here."""
-
-    ours: str
-    theirs: str
-    axes: str = "same"
-    space: Shape = ()
-
-
-def dense(ours: str, theirs: str, space: Shape = ()) -> tuple[Row, ...]:
-    """A kernel and its bias."""
-    return (
-        Row(f"params/{ours}/kernel", f"{theirs}.weight", "kernel", space),
-        Row(f"params/{ours}/bias", f"{theirs}.bias"),
-    )
-
-
-def conv_norm(ours: str, conv: str, norm: str) -> tuple[Row, ...]:
-    """A convolution without bias and its batch norm."""
-    return (
-        Row(f"params/{ours}/kernel", f"{conv}.weight", "kernel"),
-        Row(f"params/{ours}/norm/scale", f"{norm}.weight"),
-        Row(f"params/{ours}/norm/bias", f"{norm}.bias"),
-        Row(f"batch_stats/{ours}/norm/mean", f"{norm}.running_mean"),
-        Row(f"batch_stats/{ours}/norm/var", f"{norm}.running_var"),
-    )
-
-
-RESIDUAL = (
-    *conv_norm("stem", "conv1", "bn1"),
-    *conv_norm("stage{s}_block{b}/conv{c}", "layer{s+1}.{b}.conv{c}", "layer{s+1}.{b}.bn{c}"),
-)
-FAMILIES: dict[str, tuple[Row, ...]] = {
-    "alexnet": (
-        *dense("conv0", "features.0"),
-        *dense("conv1", "features.3"),
-        *dense("conv2", "features.6"),
-        *dense("conv3", "features.8"),
-        *dense("conv4", "features.10"),
-        *dense("dense0", "classifier.1", space=(6, 6)),
-        *dense("dense1", "classifier.4"),
-        *dense("head", "classifier.6"),
-    ),
-    "resnet": (
-        *RESIDUAL,
-        *conv_norm("stage{s}_block{b}/skip", "layer{s+1}.{b}.downsample.0", "layer{s+1}.{b}.downsample.1"),
-        *dense("head", "fc"),
-    ),
-    "cifar_resnet": (*RESIDUAL, *dense("head", "linear")),
-}
 PREFIX = "module."  # of every key, where a whole DataParallel was saved
 IGNORED = "num_batches_tracked"  # PyTorch counts the batches a norm has seen, and computes nothing with it
 
@@ -110,9 +54,14 @@ def matched(paths: Iterable[str], family: str) -> dict[str, tuple[str, Row]]:
     """{our path: (their key, its row)}."""
     if family not in FAMILIES:
         raise ValueError(f"there is no family {family!r} of weights; there are {', '.join(FAMILIES)}")
+    paths = list(paths)
+    numbers = numbered(paths)
     found, unknown = {}, []
     for path in paths:
-        hits = ((key, row) for row in FAMILIES[family] if (key := renamed(path, row.ours, row.theirs)) is not None)
+        known = numbers[unit(path)]
+        hits = (
+            (key, row) for row in FAMILIES[family] if (key := renamed(path, row.ours, row.theirs, known)) is not None
+        )
         if hit := next(hits, None):
             found[path] = hit
         else:
@@ -122,32 +71,66 @@ def matched(paths: Iterable[str], family: str) -> dict[str, tuple[str, Row]]:
     return found
 
 
-def renamed(name: str, before: str, after: str) -> str | None:
-    """``name`` rewritten from the pattern ``before`` to the pattern ``after``; None if it does not match."""
+def unit(path: str) -> str:
+    """``params/stage0_block2/conv1/kernel -> stage0_block2``."""
+    return path.split("/")[1]
+
+
+def numbered(paths: Iterable[str]) -> dict[str, dict[str, int]]:
+    """{unit: the numbers that follow from the whole tree}; see ``families``."""
+    children: dict[str, set[str]] = {}
+    for path in paths:
+        children.setdefault(unit(path), set()).add(path.split("/")[2])
+    found = {name: re.fullmatch(r"stage(\d+)_[a-z]+(\d+)(_norm)?", name) for name in children}
+    places = {name: (int(place[1]), int(place[2])) for name, place in found.items() if place}
+    blocks = sorted(set(places.values()))
+    whole = {"N": len(blocks), "S": len({stage for stage, _ in blocks})}
+    order = {name: {"n": blocks.index(place)} for name, place in places.items()}
+    layers = {name: {"e": int("expand" in found), "g": int("excite" in found)} for name, found in children.items()}
+    return {name: whole | layers[name] | order.get(name, {}) for name in children}
+
+
+def renamed(name: str, before: str, after: str, known: Mapping[str, int] | None = None) -> str | None:
+    """``name`` rewritten from the pattern ``before`` to the pattern ``after``; None if it does not match.
+
+    ``known``: numbers that ``after`` may use beside those in ``before``.
+    """
     pieces = re.split(r"\{(\w+)\}", before)
     pattern = "".join(f"(?P<{piece}>\\d+)" if i % 2 else re.escape(piece) for i, piece in enumerate(pieces))
     found = re.fullmatch(pattern, name)
     if not found:
         return None
-    return re.sub(r"\{(\w+)\+?(\d*)\}", lambda hole: str(int(found[hole[1]]) + int(hole[2] or 0)), after)
+    numbers = {**(known or {}), **{key: int(value) for key, value in found.groupdict().items()}}
+
+    def total(hole: re.Match[str]) -> str:
+        terms = (term.split("*") for term in hole[1].split("+"))
+        return str(sum(math.prod(int(f) if f.isdigit() else numbers[f] for f in factors) for factors in terms))
+
+    return re.sub(r"\{([\w+*]+)\}", total, after)
 
 
 def to_ours(array: Any, row: Row) -> Any:
     if row.axes == "same":
         return array
-    if row.space:
+    if row.axes == "column":
+        return array.reshape(-1)
+    if row.axes in ("flat", "linear"):
         array = array.reshape(array.shape[0], -1, *row.space)
     array = array.transpose(*range(2, array.ndim), 1, 0)
-    return array.reshape(-1, array.shape[-1]) if row.space else array
+    return array.reshape(-1, array.shape[-1]) if row.axes in ("flat", "point") else array
 
 
 def to_theirs(array: Any, row: Row) -> Any:
     if row.axes == "same":
         return array
-    if row.space:
+    if row.axes == "column":
+        return array.reshape(-1, 1, 1)
+    if row.axes == "flat":
         array = array.reshape(*row.space, -1, array.shape[-1])
+    elif row.axes == "point":
+        array = array.reshape(1, 1, *array.shape)
     array = array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
-    return array.reshape(array.shape[0], -1) if row.space else array
+    return array.reshape(array.shape[0], -1) if row.axes in ("flat", "linear") else array
 
 
 def check(expected: Mapping[str, Shape], given: Mapping[str, Shape], family: str) -> None:

@@ -1,14 +1,27 @@
-"""The configs train on the session's data folder; those of real sets where CONVZOO_TEST_DATA has them."""
+"""The configs train in the session's data folder, on stand-ins for the pictures that come from outside; graph sets are
+real ones, where CONVZOO_TEST_DATA has them."""
 
 import contextlib
 from pathlib import Path
 
+import filelock
 import pytest
 
+from convzoo import data
 from experiments import train as script
 from tests.data.conftest import data_folder as data_folder
+from tests.data.outside import write_fashion, write_folder
 
 REAL = {"planetoid": "planetoid", "tudataset": "tu"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outside(data_folder: Path) -> None:
+    data_folder.mkdir(exist_ok=True, parents=True)
+    with filelock.FileLock(data_folder / ".outside.lock"):
+        if not (data_folder / "garments").exists():
+            write_folder(data_folder / "garments", {"train": 2, "test": 1}, data.FashionMnist.classes)
+            write_fashion(data_folder / "fashion_mnist")
 
 
 @pytest.fixture(autouse=True)

@@ -94,6 +94,40 @@ def test_squeeze_excite_is_its_formula(shape, x64):
     np.testing.assert_allclose(hard, 2 * x)
 
 
+@on_shapes
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_local_response_norm_is_its_formula(shape, size, x64):
+    x = values(shape)[0]
+    near = [np.square(np.asarray(x)[..., max(c - size // 2, 0) : c + size // 2 + 1]).sum(-1) for c in range(6)]
+    expected = x / (2 + 0.3 * np.stack(near, -1)) ** 0.75
+    np.testing.assert_allclose(core.local_response_norm(x, size, alpha=0.3), expected, atol=1e-12)
+
+
+def test_a_size_without_a_middle_is_named():
+    with pytest.raises(ValueError, match="size=4 must be odd and positive: as many channels before as after"):
+        core.local_response_norm(jnp.ones((2, 3, 6)), 4)
+
+
+def test_without_global_no_place_sees_all():
+    """A NaN stays where it is, in every operation over all places; outside the context it is everywhere."""
+    x = jnp.zeros((1, 5, 6)).at[0, 2].set(jnp.nan)
+    gate = [jnp.zeros((6, 2)), jnp.zeros(2), jnp.zeros((2, 6)), jnp.zeros(6)]
+    whole = {
+        "gate": lambda x: core.squeeze_excite(x, *gate),
+        "response": lambda x: core.global_response_norm(x, ONE, ONE),
+        "group": lambda x: core.group_norm(x, 2, ONE, ONE),
+        "mean": lambda x: x + core.global_mean(x)[:, None],
+        "masked mean": lambda x: x + core.global_mean(x, jnp.ones((1, 5), bool))[:, None],
+        "max": lambda x: x + core.global_max(x)[:, None],
+    }
+    for name, operation in whole.items():
+        operation = jax.jit(operation)
+        assert jnp.isnan(operation(x)).any(-1).all(), name
+        with core.without_global():
+            assert jnp.isnan(operation(x)).any(-1).tolist() == [[False, False, True, False, False]], name
+        assert jnp.isnan(operation(x)).any(-1).all(), name
+
+
 ONE = jnp.ones(6)
 
 
@@ -108,6 +142,7 @@ NORMS = {
     "batch": lambda x: batch(x, None),
     "masked batch": lambda x: batch(x, jnp.ones((*x.shape[:-1], 1), bool)),
     "response": lambda x: core.global_response_norm(x, ONE, ONE),
+    "local": lambda x: core.local_response_norm(x, alpha=0.1),
 }
 on_norms = pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "convzoo"
 FLOORS = {
     "core": 0,
+    "environment": 0,
     "nn": 1,
     "models": 2,
     "weights": 3,

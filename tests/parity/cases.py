@@ -5,9 +5,10 @@ tests/golden/parity) and compared with on a machine without the peer.
 """
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from convzoo.models.alexnet import ALEXNET
+from convzoo.models.alexnet import ALEXNET, ALEXNET_2012
+from convzoo.models.convnext import CONVNEXT_TINY
+from convzoo.models.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_LITE0, plain
+from convzoo.models.mobilenet import MOBILENETV2_100, Blocks
+from convzoo.models.mobilenetv3 import MOBILENETV3_SMALL_100
 from convzoo.models.resnet import CIFAR_RESNET20, RESNET18, RESNET50
+from convzoo.models.vgg import VGG11
 from convzoo.nn import Model
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "parity"
@@ -26,22 +32,83 @@ Figures = dict[str, list[float]]
 
 
 class Case(NamedTuple):
-    """A shrunk model, its table in ``convzoo.weights``, and the shape of its input, no two spatial axes of it alike."""
+    """A shrunk model and what it is compared with.
 
-    model: Model
-    family: str
+    ``input``: a shape with no two spatial axes alike. ``tables``: of ``convzoo.weights``, one for each peer, the first
+    for the one whose figures are kept. ``idle``: parameters whose gradient is nothing in training, since a batch norm
+    takes off whatever they add.
+    """
+
+    model: Any  # a Model; that it has a number of classes is lost on pyright
     input: tuple[int, ...]
+    tables: tuple[str, ...]
+    idle: str = "none"
 
 
 CIFAR = CIFAR_RESNET20.clone(depths=(2, 1, 2), width=8)
+BASIC = RESNET18.clone(num_classes=7, depths=(1, 2, 1, 1))
+BOTTLENECK = RESNET50.clone(num_classes=7, depths=(2, 1, 1, 1))
+NARROW = BOTTLENECK.clone(depths=(1, 1, 2, 2), width=16)
+CONVNEXT = CONVNEXT_TINY.clone(num_classes=7, depths=(1, 1, 2, 1), widths=(8, 12, 16, 20))
+CONVNEXTV2 = CONVNEXT.clone(layer_scale=0.0, response_norm=True)
+V2 = MOBILENETV2_100.clone(
+    num_classes=7,
+    stages=((Blocks(1, 3, 1, 1, 16),), (Blocks(2, 3, 2, 6, 8),), (Blocks(2, 3, 2, 3, 16),), (Blocks(2, 3, 2, 2, 24),)),
+)
+V3 = MOBILENETV3_SMALL_100.clone(
+    num_classes=7,
+    hidden=24,
+    stages=(
+        (Blocks(1, 3, 2, 1, 16, 0.25, "relu"),),
+        (Blocks(1, 3, 2, 4.5, 24, 0, "relu"), Blocks(1, 3, 1, 3.67, 24, 0, "relu")),
+        (Blocks(1, 5, 2, 4, 40, 0.25), Blocks(1, 5, 1, 3, 40, 0.25)),
+        (Blocks(1, 1, 1, 0, 240),),
+    ),
+)
+B0 = EFFICIENTNET_B0.clone(
+    num_classes=7,
+    stem=16,
+    top=48,
+    stages=(
+        (Blocks(1, 3, 1, 1, 8, 0.25),),
+        (Blocks(2, 3, 2, 6, 16, 0.25),),
+        (Blocks(1, 5, 2, 4, 24, 0.25),),
+        (Blocks(2, 3, 2, 4, 32, 0.25),),
+    ),
+)
+LITE = EFFICIENTNET_LITE0.clone(num_classes=7, stem=B0.stem, top=B0.top, stages=plain(B0.stages))
+VGGS = VGG11.clone(num_classes=7, widths=(4, 6, 8, 8, 12), hidden=20)
+TENSORFLOW = {"padding": "SAME", "epsilon": 1e-3}
+LINEAR = "(point|project)/norm/bias"
+
 CASES = {
-    "alexnet": Case(ALEXNET.clone(num_classes=7, hidden=24), "alexnet", (2, 95, 127, 3)),
-    "resnet_basic": Case(RESNET18.clone(num_classes=7, depths=(1, 2, 1, 1)), "resnet", (3, 64, 48, 3)),
-    "resnet_bottleneck": Case(RESNET50.clone(num_classes=7, depths=(2, 1, 1, 1)), "resnet", (3, 64, 48, 3)),
-    "cifar_resnet": Case(CIFAR, "cifar_resnet", (4, 16, 20, 3)),
-    "cifar_resnet_1d": Case(CIFAR.clone(ranks=(1,)), "cifar_resnet", (4, 50, 2)),
-    "cifar_resnet_3d": Case(CIFAR.clone(ranks=(3,), depths=(1, 1, 1)), "cifar_resnet", (2, 8, 7, 9, 1)),
+    "alexnet": Case(ALEXNET.clone(num_classes=7, hidden=24), (2, 95, 127, 3), ("alexnet",)),
+    "alexnet_2012": Case(ALEXNET_2012.clone(num_classes=7, hidden=24), (2, 95, 127, 3), ("alexnet_2012",)),
+    "vgg": Case(VGGS, (3, 64, 96, 3), ("vgg", "vgg_torchvision")),
+    "vgg_bn": Case(VGGS.clone(norm=True), (3, 64, 96, 3), ("vgg_bn", "vgg_bn_torchvision"), r"conv\d/bias"),
+    "vgg_large": Case(VGGS, (2, 256, 40, 3), ("vgg",)),
+    "resnet_basic": Case(BASIC, (3, 64, 48, 3), ("resnet",)),
+    "resnet_bottleneck": Case(BOTTLENECK, (3, 64, 48, 3), ("resnet",)),
+    "resnet_basic_stride16": Case(BASIC.clone(width=16, output_stride=16), (3, 64, 48, 3), ("resnet",)),
+    "resnet_bottleneck_stride8": Case(NARROW.clone(output_stride=8), (3, 64, 48, 3), ("resnet",)),
+    "resnext": Case(NARROW.clone(groups=4, base_width=8), (3, 64, 48, 3), ("resnet",)),
+    "wide_resnet": Case(NARROW.clone(base_width=128), (3, 64, 48, 3), ("resnet",)),
+    "cifar_resnet": Case(CIFAR, (4, 16, 20, 3), ("cifar_resnet",)),
+    "cifar_resnet_1d": Case(CIFAR.clone(ranks=(1,)), (4, 50, 2), ("cifar_resnet",)),
+    "cifar_resnet_3d": Case(CIFAR.clone(ranks=(3,), depths=(1, 1, 1)), (2, 8, 7, 9, 1), ("cifar_resnet",)),
+    "mobilenetv2": Case(V2, (3, 64, 48, 3), ("mobilenet", "mobilenetv2_torchvision"), LINEAR),
+    "mobilenetv2_stride8": Case(V2.clone(output_stride=8), (3, 64, 48, 3), ("mobilenet",), LINEAR),
+    "mobilenetv3": Case(V3, (3, 64, 48, 3), ("mobilenet", "mobilenetv3_torchvision"), LINEAR),
+    "tf_mobilenetv3": Case(V3.clone(**TENSORFLOW), (3, 65, 48, 3), ("mobilenet",), LINEAR),
+    "efficientnet": Case(B0, (3, 64, 48, 3), ("mobilenet", "efficientnet_torchvision"), LINEAR),
+    "tf_efficientnet": Case(B0.clone(**TENSORFLOW), (3, 65, 48, 3), ("mobilenet",), LINEAR),
+    "efficientnet_stride8": Case(B0.clone(output_stride=8, **TENSORFLOW), (3, 65, 48, 3), ("mobilenet",), LINEAR),
+    "efficientnet_lite": Case(LITE, (3, 64, 48, 3), ("mobilenet",), LINEAR),
+    "convnext": Case(CONVNEXT, (3, 64, 96, 3), ("convnext", "convnext_torchvision", "convnext_conv")),
+    "convnext_stride8": Case(CONVNEXT.clone(output_stride=8), (3, 64, 96, 3), ("convnext",)),
+    "convnextv2": Case(CONVNEXTV2, (3, 65, 98, 3), ("convnext", "convnext_conv")),
 }
+KINDS = ("output", "waypoint", "gradient", "statistics")
 
 
 def shapes(model: Model, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -96,7 +163,21 @@ def ours(case: Case) -> Arrays:
             )
             found[mode] = {"output": output, "waypoint": dict(features), "statistics": stats if mode == "train" else {}}
             found[mode]["gradient"] = {"params": gradients[0], "input": gradients[1]}
-        return {name: np.asarray(array) for name, array in flatten_dict(found, sep="/").items()}
+        return busy({name: np.asarray(array) for name, array in flatten_dict(found, sep="/").items()}, case)
+
+
+def busy(arrays: Arrays, case: Case) -> Arrays:
+    """The arrays without the gradients that are nothing, which are held to be nothing."""
+    idle = {name for name in arrays if re.search(f"^train/gradient/.*{case.idle}$", name)}
+    for name in idle:
+        assert np.abs(arrays[name]).max() < 1e-9, f"{name} is not idle"
+    return {name: array for name, array in arrays.items() if name not in idle}
+
+
+@cache
+def ours_once(name: str) -> Arrays:
+    """``ours`` of a case, for all of its peers."""
+    return ours(CASES[name])
 
 
 def without_dropout(model: Model) -> dict[str, Any]:

@@ -7,7 +7,7 @@ does, and every parity test gets torch's world from it.
 
 from types import ModuleType
 
-import pytest
+from convzoo import extras
 
 SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -17,11 +17,15 @@ KEPT = []  # a torch library forgets its operators when it is collected
 
 
 def load(name: str) -> ModuleType:
-    """Imports ``name`` ("torchvision", "timm", ...), or skips the test where torch or it is not installed."""
-    torch = pytest.importorskip("torch", reason="torch is not installed; make parity installs it")
+    """Imports ``name`` ("torchvision", "timm", ...).
+
+    Raises:
+      MissingExtra: torch or it is not installed.
+    """
+    torch = extras.need("torch", extra="parity")
     if torch.version.cuda is None and not KEPT:
         library = torch.library.Library("torchvision", "FRAGMENT")
         for schema in SCHEMAS:
             library.define(schema)
         KEPT.append(library)
-    return pytest.importorskip(name, reason=f"{name} is not installed; make parity installs it")
+    return extras.need(name, extra="parity")

@@ -103,6 +103,9 @@ def test_identity_tells_runs_apart():
         "clip_norm": 2.0,
         "dtype": "bfloat16",
         "seed": 5,
+        "start": Points((6,)),
+        "head_steps": 1,
+        "layer_decay": 0.5,
     }
     assert changes.keys() | {"log_every", "eval_every", "checkpoint_every"} == {
         field.name for field in dataclasses.fields(experiment())

@@ -15,6 +15,7 @@ from convzoo.core.shapes import Geometry, out_space
 
 forced_way = jax.make_user_context(None)
 MOST_TAPS = 343  # of a depthwise window; a longer sum takes longer to compile than it saves
+MOST_PATCHED = 49  # taps, by as much larger is the copy of the input
 MOST_BORDERED = 9  # the borders are sums of their own, each compiled; for more taps they gain nothing
 MOST_PHASES = 16
 USUAL = 4.0  # the logarithm taken for a size that an export leaves open
@@ -34,6 +35,10 @@ def always(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
 
 def is_plain(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
     return geometry.groups == 1
+
+
+def is_small(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
+    return geometry.groups == 1 and not is_dilated(geometry) and 1 < math.prod(window) <= MOST_PATCHED
 
 
 def is_product(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
@@ -80,6 +85,7 @@ WAYS = {
     "lax": Way(dense.lax_conv, dense.lax_kernel_grad, always),
     "plain": Way(dense.lax_conv, dense.plain_kernel_grad, is_plain),
     "product": Way(dense.product_conv, dense.product_kernel_grad, is_product),
+    "patches": Way(dense.patches_conv, dense.patches_kernel_grad, is_small),
     "shuffle": Way(dense.shuffle_conv, phase[1], can_shuffle),
     "phase": Way(*phase, has_phases),
     "shift": Way(depthwise.shift_conv, depthwise.unroll_kernel_grad, is_shiftable),

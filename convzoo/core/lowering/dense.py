@@ -1,12 +1,14 @@
 """Ways for all channels at once: XLA's convolution, matrix products, and the pixel shuffle for a dilated input."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convzoo.core.lowering.windows import Array, pad_space
+from convzoo.core.lowering.windows import Array, exact_pads, pad_space, window_slices
 from convzoo.core.shapes import Geometry, out_space
 
 # --- XLA's own --------------------------------------------------------------------------------------------------------
@@ -39,20 +41,17 @@ def plain_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int,
     XLA does the same exchange by itself, but only outside loops: inside ``lax.scan`` a convolution whose axes are
     named in another order falls into a loop nest 100 times slower.
     """
-    pads = tuple(
-        (before, (o - 1) * s + (k - 1) * d + 1 - (n - 1) * i - 1 - before)
-        for n, o, k, s, (before, _), i, d in zip(x.shape[1:-1], y.shape[1:-1], window, *geometry[:4], strict=True)
-    )
+    pads = exact_pads(x.shape[1:-1], window, geometry, y.shape[1:-1])
     exchanged = Geometry(geometry.dilation, pads, geometry.in_dilation, geometry.stride)
     z = lax_conv(jnp.moveaxis(x, (0, -1), (-1, 0)), jnp.moveaxis(y, 0, -2), exchanged)
     return jnp.moveaxis(z, 0, -2)
 
 
-# --- windows that do not overlap --------------------------------------------------------------------------------------
+# --- every window as a row: one matrix product ------------------------------------------------------------------------
 
 
-def patches(x: Array, window: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> Array:
-    """``[batch * out, taps * in]``: every window as one row."""
+def disjoint_rows(x: Array, window: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> Array:
+    """``[batch * out, taps * in]``: every window as one row, where none overlap."""
     ends = [
         (before, o * s - n - before if k > 1 else (o - 1) * s + 1 - n - before)
         for n, o, k, s, (before, _) in zip(x.shape[1:-1], out, window, *geometry[:2], strict=True)
@@ -69,17 +68,27 @@ def patches(x: Array, window: tuple[int, ...], geometry: Geometry, out: tuple[in
     return x.reshape(-1, math.prod(window) * x.shape[-1])
 
 
-def product_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """1x1 and patchify: one matrix product."""
+def window_rows(x: Array, window: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> Array:
+    """``[batch * out, taps * in]``, overlapping windows and all: a copy, taps times as large as ``x``."""
+    rows = jnp.concatenate([piece for _, piece in window_slices(x, window, geometry, out)], -1)
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def rows_conv(x: Array, kernel: Array, geometry: Geometry, *, rows_of: Callable) -> Array:
+    """One matrix product of the windows as ``rows_of`` lays them out."""
     out = out_space(x.shape[1:-1], kernel.shape[:-2], geometry)
-    rows = patches(x, kernel.shape[:-2], geometry, out)
+    rows = rows_of(x, kernel.shape[:-2], geometry, out)
     return (rows @ kernel.reshape(-1, kernel.shape[-1])).reshape(x.shape[0], *out, kernel.shape[-1])
 
 
-def product_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
-    """1x1 and patchify: one matrix product over batch and space."""
-    z = patches(x, window, geometry, y.shape[1:-1]).T @ y.reshape(-1, y.shape[-1])
+def rows_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...], *, rows_of: Callable) -> Array:
+    """One matrix product over batch and space."""
+    z = rows_of(x, window, geometry, y.shape[1:-1]).T @ y.reshape(-1, y.shape[-1])
     return z.reshape(*window, x.shape[-1], y.shape[-1])
+
+
+product_conv, product_kernel_grad = (partial(f, rows_of=disjoint_rows) for f in (rows_conv, rows_kernel_grad))
+patches_conv, patches_kernel_grad = (partial(f, rows_of=window_rows) for f in (rows_conv, rows_kernel_grad))
 
 
 # --- a dilated input: transposed convolution and the input gradient of a strided one ----------------------------------

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convzoo.core.lowering.windows import Array, divisor, pad_space, window_slices
+from convzoo.core.lowering.windows import Array, divisor, exact_pads, pad_space, window_slices
 from convzoo.core.shapes import Geometry, out_space, reach, wide
 
 MOST_ROWS = 28  # rows summed in one expression: more saves memory traffic, costs compile time and registers
@@ -50,12 +50,9 @@ def border_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
     def part(ranges):
         """The outputs in these ranges, by cutting or padding x to what they need."""
-        pads = tuple(
-            (before - low * s, (high - 1) * s + r + 1 - n - before)
-            for (low, high), n, s, r, (before, _) in zip(
-                ranges, x.shape[1:-1], geometry.stride, reaches, geometry.pads, strict=True
-            )
-        )
+        befores = [(b - low * s, 0) for (low, _), s, (b, _) in zip(ranges, geometry.stride, geometry.pads, strict=True)]
+        moved = geometry._replace(pads=tuple(befores))
+        pads = exact_pads(x.shape[1:-1], window, moved, [high - low for low, high in ranges])
         return shift_conv(x, kernel, geometry._replace(pads=pads))
 
     y = pad_space(part(inside), [(low, o - high) for (low, high), o in zip(inside, out, strict=True)])
@@ -102,10 +99,10 @@ def unroll_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int
     """
     if math.prod(window) > MOST_UNROLLED:
         return tile_kernel_grad(x, y, geometry, window)
-    x = wide(repeat(x, y.shape[-1]))
+    x_wide = wide(repeat(x, y.shape[-1]))
     rows = divisor(y.shape[1], MOST_ROWS // 2)
     y_wide, taps = wide(y), []
-    for _, piece in window_slices(x, window, geometry, y.shape[1:-1]):
+    for _, piece in window_slices(x_wide, window, geometry, y.shape[1:-1]):
         taps.append(
             column_sum(total_of([piece[:, h::rows] * y_wide[:, h::rows] for h in range(rows)]).reshape(-1, y.shape[-1]))
         )
@@ -117,8 +114,7 @@ def as_rows(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]):
     stride, span, length = geometry.stride[0], reach(window, geometry.dilation)[0], y.shape[1]
     rows = max(min(MOST_ROWS, length // 32), 1)
     width = -(-length // rows)
-    before = geometry.pads[0][0]
-    x = pad_space(x, [(before, (rows * width - 1) * stride + span + 1 - x.shape[1] - before)])
+    x = pad_space(x, exact_pads(x.shape[1:-1], window, geometry, [rows * width]))
     pieces = [x[:, r * width * stride : ((r + 1) * width - 1) * stride + span + 1] for r in range(rows)]
     y = pad_space(y, [(0, rows * width - length)]).reshape(y.shape[0], rows, width, y.shape[-1])
     flat = Geometry((1, stride), ((0, 0),) * 2, (1, 1), (1, *geometry.dilation), geometry.groups)
@@ -143,11 +139,7 @@ def tile_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
     extent = [*lead, blocks * rows, width]
     turns = -(-window[-1] // MOST_COLUMNS)
     together = -(-window[-1] // turns)  # taps; the last turn may go beyond the window, into zeros
-    spans = reach((*window[:-1], turns * together), dilation)
-    ends = [
-        (before, (o - 1) * s + r + 1 - n - before)
-        for n, o, s, r, (before, _) in zip(x.shape[1:-1], extent, stride, spans, geometry.pads, strict=True)
-    ]
+    ends = list(exact_pads(x.shape[1:-1], (*window[:-1], turns * together), geometry, extent))
     row = (x.shape[-2] + sum(ends[-1])) * channels * x.dtype.itemsize * stride[-2]
     extra = next(e for e in range(PAGE) if (row + e * channels * x.dtype.itemsize * stride[-2]) % (PAGE // 2) or e == 4)
     ends[-1] = (ends[-1][0], ends[-1][1] + extra)

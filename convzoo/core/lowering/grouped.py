@@ -75,10 +75,18 @@ def phase_conv(x: Array, kernel: Array, geometry: Geometry, conv: Callable) -> A
             continue
         part = kernel[tuple(taps)]
         results.append(conv(x, part, plain._replace(pads=tuple(pads), dilation=tuple(steps))))
-    stacked = jnp.stack(results).reshape(*phases, x.shape[0], *most, kernel.shape[-1])
-    order = [rank, *itertools.chain.from_iterable((rank + 1 + a, a) for a in range(rank)), 2 * rank + 1]
-    full = stacked.transpose(order).reshape(x.shape[0], *(m * i for m, i in zip(most, phases, strict=True)), -1)
-    return full[(slice(None), *(slice(0, o) for o in out))]
+    return woven(results, phases)[(slice(None), *(slice(0, o) for o in out))]
+
+
+def woven(parts: list[Array], phases: tuple[int, ...], axis: int = 1) -> Array:
+    """One array whose place ``m * i + p`` along each axis is place m of the part of phase p, in row-major order."""
+    if not phases:
+        return parts[0]
+    size = len(parts) // phases[0]
+    lines = [woven(parts[n : n + size], phases[1:], axis + 1) for n in range(0, len(parts), size)]
+    shape = list(lines[0].shape)
+    shape[axis] *= phases[0]
+    return jnp.stack(lines, axis + 1).reshape(shape)
 
 
 def mirrored_kernel_grad(

@@ -26,11 +26,20 @@ def swap(kernel: Array, groups: int) -> Array:
 def adjoint(geometry: Geometry, space: tuple[int, ...], window: tuple[int, ...], out: tuple[int, ...]) -> Geometry:
     """The geometry that carries ``y`` on ``out`` back to ``x`` on ``space``."""
     stride, pads, inner, dilation, groups = geometry
-    back = []
-    for n, o, s, (before, _), i, r in zip(space, out, stride, pads, inner, reach(window, dilation), strict=True):
-        first = r - before
-        back.append((first, (n - 1) * i + 1 + r - ((o - 1) * s + 1) - first))
-    return Geometry(inner, tuple(back), stride, dilation, groups)
+    firsts = tuple((r - before, 0) for r, (before, _) in zip(reach(window, dilation), pads, strict=True))
+    back = Geometry(inner, firsts, stride, dilation, groups)
+    return back._replace(pads=exact_pads(out, window, back, space))
+
+
+def exact_pads(space: tuple[int, ...], window: tuple[int, ...], geometry: Geometry, out) -> tuple[tuple[int, int], ...]:
+    """The paddings that begin as the geometry's and end where the last of ``out`` windows does."""
+    reaches = reach(window, geometry.dilation)
+    return tuple(
+        (before, (o - 1) * s + r - (n - 1) * i - before)
+        for n, o, s, r, i, (before, _) in zip(
+            space, out, geometry.stride, reaches, geometry.in_dilation, geometry.pads, strict=True
+        )
+    )
 
 
 def pad_space(x: Array, pads) -> Array:

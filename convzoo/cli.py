@@ -1,0 +1,183 @@
+"""The command line: ``convzoo models``, ``info``, ``predict``, ``evaluate``; each takes ``--json``."""
+
+import argparse
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from convzoo import environment
+
+MANY = 8  # photographs; from so many on a progress bar is shown
+
+
+def models(options: argparse.Namespace) -> int:
+    from convzoo import zoo
+
+    names = zoo.list_models(options.pattern)
+    if options.json:
+        print(json.dumps(names))
+    elif names:
+        print("\n".join(names))
+    if not names:
+        print(f"convzoo: no model is called {options.pattern!r}", file=sys.stderr)
+    return 0 if names else 1
+
+
+def info(options: argparse.Namespace) -> int:
+    from convzoo import zoo
+    from convzoo.apps import describe
+
+    model = zoo.create(options.name)
+    shape, example = describe.example(options.name, model)
+    cost, waypoints = zoo.cost(model, example), zoo.feature_info(model, example)
+    if options.json:
+        found = {name: each._asdict() for name, each in waypoints.items()}
+        print(json.dumps({"name": options.name, "input": shape, **cost._asdict(), "waypoints": found}))
+        return 0
+    print(f"{options.name}: {type(model).__name__}, input {shape}")
+    print(f"parameters {cost.params:,}, multiply-adds {cost.macs:,}, activations {cost.activations:,}\n")
+    print(f"{'waypoint':12}{'channels':>9}{'stride':>12}{'field':>14}")
+    for name, each in waypoints.items():
+        stride, field = (by_axis(part) for part in (each.stride, each.field))
+        print(f"{name:12}{each.channels:9}{stride:>12}{field:>14}")
+    return 0
+
+
+def by_axis(numbers: tuple[int, ...] | None) -> str:
+    return "-" if numbers is None else " x ".join(map(str, numbers))
+
+
+def predict(options: argparse.Namespace) -> int:
+    from convzoo.apps import classify
+
+    files = classify.photographs(options.photo)
+    if not files:
+        raise ValueError(f"there are no image files in {', '.join(map(str, options.photo))}")
+    found = classify.classifier(options.model, options.weights)
+    outcomes = []
+    shown = len(files) >= MANY
+    with bar("predicting", len(files), shown=shown) as advance:
+        for outcome in classify.predict(found, files, top=options.top, batch_size=options.batch_size):
+            outcomes.append(outcome)
+            advance(len(outcomes))
+            if outcome.error:
+                print(f"convzoo: {outcome.file}: {outcome.error}", file=sys.stderr)
+    if options.json:
+        print(json.dumps([entry(outcome) for outcome in outcomes]))
+    elif options.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["file", "rank", *classify.Prediction._fields])
+        for outcome in outcomes:
+            writer.writerows([outcome.file, rank, *each] for rank, each in enumerate(outcome.predictions, 1))
+    else:
+        for outcome in (outcome for outcome in outcomes if not outcome.error):
+            print(outcome.file)
+            for each in outcome.predictions:
+                print(f"  {each.probability:6.1%}  {each.name}{f' ({each.wnid})' if each.wnid else ''}")
+    return 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+def entry(outcome: Any) -> dict[str, Any]:
+    told = {"file": str(outcome.file), "predictions": [each._asdict() for each in outcome.predictions]}
+    return told | ({"error": outcome.error} if outcome.error else {})
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from convzoo.apps import classify
+
+    found = classify.classifier(options.model, options.weights)
+    with bar("evaluating", None, shown=True) as advance:
+        score = classify.evaluate(found, options.folder, batch_size=options.batch_size, told=advance)
+    for file, why in score.failed.items():
+        print(f"convzoo: {file}: {why}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"model": options.model, "weights": found.recipe.source, **score._asdict()}))
+    else:
+        for name, share, (low, high) in (
+            ("top-1", score.top1, score.top1_interval),
+            ("top-5", score.top5, score.top5_interval),
+        ):
+            print(f"{name} {share:.2%} (95 % interval {low:.2%} to {high:.2%})")
+        rate = f"{score.seconds:.1f} s, {score.images_per_second:.1f} images/s"
+        print(f"{score.examples} images, {len(score.failed)} could not be read, {rate}")
+    return 1 if score.failed else 0
+
+
+@contextlib.contextmanager
+def bar(title: str, total: int | None, *, shown: bool) -> Iterator[Any]:
+    """A progress bar on the error stream, and the function that moves it to (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as progress:
+        task = progress.add_task(title, total=total)
+
+        def advance(done: int, of: int | None = total) -> None:
+            progress.update(task, completed=done, total=of)
+
+        yield advance
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="convzoo", description="Convolutional networks, and weights for them.")
+    commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Any, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(run.__name__, help=help, description=help)
+        made.set_defaults(run=run)
+        made.add_argument("--json", action="store_true", help="print one JSON document")
+        return made
+
+    found = command(models, "list the models whose name matches a pattern")
+    found.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="such as 'resnet*'")
+    command(info, "parameters, multiply-adds and waypoints of a model").add_argument("name", metavar="NAME")
+    found = command(predict, "the likeliest classes of photographs")
+    found.add_argument("photo", nargs="+", type=Path, metavar="PHOTO", help="image files, and folders of them")
+    found.add_argument("--top", type=positive, default=5, metavar="N", help="how many classes (5)")
+    found.add_argument("--csv", action="store_true", help="print a line a prediction, comma-separated")
+    weighted(found)
+    found = command(evaluate, "how often a model is right over a folder of class folders, or of WNID_name files")
+    found.add_argument("folder", type=Path, metavar="FOLDER")
+    weighted(found)
+    return result
+
+
+def weighted(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", default="efficientnet_lite0", metavar="NAME", help="(efficientnet_lite0)")
+    sources = "a file, a folder in the hub's layout, or hf-hub:timm/...; left out: the package that ships weights"
+    command.add_argument("--weights", metavar="SOURCE", help=sources)
+    command.add_argument("--batch-size", type=positive, default=16, metavar="N", help="photographs at once (16)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"convzoo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("convzoo: stopped", file=sys.stderr)
+        return 130
+
+
+def command() -> int:
+    """``main`` in a process that has the settings of ``convzoo.environment``."""
+    environment.restart()
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())
