@@ -1,4 +1,4 @@
-"""The command line: ``convzoo models``, ``info``, ``predict``, ``evaluate``; each takes ``--json``."""
+"""The command line: ``convzoo models``, ``info``, ``predict``, ``evaluate``, ``graph``; each takes ``--json``."""
 
 import argparse
 import contextlib
@@ -107,6 +107,49 @@ def evaluate(options: argparse.Namespace) -> int:
     return 1 if score.failed else 0
 
 
+def graph(options: argparse.Namespace) -> int:
+    from convzoo.apps import graph as app
+
+    loaded = app.read(options.file, options.labels, options.features)
+    if options.why is not None and options.why not in loaded.names:
+        raise ValueError(f"--why {options.why!r}: the graph has no such node")
+    result = app.learn(loaded, options.layer, options.steps, options.seed)
+    told: dict[str, Any] = {
+        "notes": loaded.notes,
+        "layer": options.layer,
+        "classes": result.classes,
+        "nodes": {part: len(index) for part, index in result.splits.items()},
+        "accuracy": result.accuracy,
+        "most_common": result.most_common,
+    }
+    node = None if options.why is None else loaded.names.index(options.why)
+    found = [] if node is None else app.why(result, node)
+    if node is not None:
+        told["why"] = [
+            {"from": loaded.names[a], "to": loaded.names[b], "gradient": round(gradient, 4), "mask": round(mask, 4)}
+            for a, b, gradient, mask in found[:20]
+        ]
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        files = [app.write_predictions(loaded, result, options.out / "predictions.csv")]
+        files += app.draw(loaded, result, options.out)
+        files += [] if node is None else [app.draw_why(loaded, result, node, found, options.out / "why.png")]
+        told["files"] = list(map(str, files))
+    print(json.dumps(told) if options.json else "\n".join(lines_of(told)))
+    return 0
+
+
+def lines_of(told: dict[str, Any]) -> Iterator[str]:
+    """What ``graph`` found, as text."""
+    yield from told["notes"]
+    shares = (f"{part} {value:.1%} of {told['nodes'][part]}" for part, value in told["accuracy"].items())
+    yield f"{told['layer']}, {len(told['classes'])} classes: {', '.join(shares)}"
+    yield f"always the commonest class: test {told['most_common']:.1%}"
+    for edge in told.get("why", []):
+        yield f"  {edge['from']} -> {edge['to']}: mask {edge['mask']:.2f}, gradient {edge['gradient']:+.3f}"
+    yield from told.get("files", [])
+
+
 @contextlib.contextmanager
 def bar(title: str, total: int | None, *, shown: bool) -> Iterator[Any]:
     """A progress bar on the error stream, and the function that moves it to (done, total)."""
@@ -151,6 +194,16 @@ def parser() -> argparse.ArgumentParser:
     found = command(evaluate, "how often a model is right over a folder of class folders, or of WNID_name files")
     found.add_argument("folder", type=Path, metavar="FOLDER")
     weighted(found)
+    found = command(graph, "learn the classes of a graph's nodes from labelled ones, tested on nodes held out")
+    found.add_argument("file", type=Path, metavar="FILE", help="edge list, .graphml, .gml or .json (node-link)")
+    found.add_argument("--labels", type=Path, metavar="FILE", help="a table: node, label")
+    found.add_argument("--features", type=Path, metavar="FILE", help="a table: node, numbers ...")
+    layers = "gcn (the usual), sage, gin, chebyshev, gat or gatv2"
+    found.add_argument("--layer", default="gcn", metavar="NAME", help=layers)
+    found.add_argument("--steps", type=positive, default=200, metavar="N", help="updates (200)")
+    found.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the weights")
+    found.add_argument("--out", type=Path, metavar="DIR", help="write predictions and pictures there")
+    found.add_argument("--why", metavar="NODE", help="tell which edges mattered for this node")
     return result
 
 

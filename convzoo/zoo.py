@@ -23,7 +23,21 @@ import numpy as np
 from jax.extend import core as jaxpr
 
 from convzoo import core
-from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg
+from convzoo.models import (
+    alexnet,
+    bytenet,
+    convnext,
+    efficientnet,
+    gin,
+    graphnet,
+    layernet,
+    mlp,
+    mobilenet,
+    mobilenetv3,
+    nodenet,
+    resnet,
+    vgg,
+)
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
 from convzoo.weights import fitting, loading, sources, values
@@ -34,6 +48,7 @@ MODELS: dict[str, Model] = {
     "alexnet": alexnet.ALEXNET,
     "alexnet_2012": alexnet.ALEXNET_2012,
     "bytenet": bytenet.BYTENET,
+    "chebnet": nodenet.CHEBNET,
     "cifar_resnet20": resnet.CIFAR_RESNET20,
     "cifar_resnet32": resnet.CIFAR_RESNET32,
     "cifar_resnet44": resnet.CIFAR_RESNET44,
@@ -70,7 +85,16 @@ MODELS: dict[str, Model] = {
     "efficientnet_lite2": efficientnet.EFFICIENTNET_LITE2,
     "efficientnet_lite3": efficientnet.EFFICIENTNET_LITE3,
     "efficientnet_lite4": efficientnet.EFFICIENTNET_LITE4,
+    "gat": nodenet.GAT,
+    "gatv2": nodenet.GATV2,
+    "gcn": nodenet.GCN,
+    "gin": gin.GIN_SMALL,
     "graphnet": graphnet.GRAPHNET,
+    "graphnet_edgeconv": layernet.GRAPHNET_EDGECONV,
+    "graphnet_gat": layernet.GRAPHNET_GAT,
+    "graphnet_gin": layernet.GRAPHNET_GIN,
+    "graphnet_sage": layernet.GRAPHNET_SAGE,
+    "graphsage": nodenet.GRAPHSAGE,
     "mlp": mlp.MLP_SMALL,
     "mobilenetv2_035": mobilenet.MOBILENETV2_035,
     "mobilenetv2_050": mobilenet.MOBILENETV2_050,

@@ -1,6 +1,6 @@
 """Four modalities, one convolution: train each on the ten digits, then write one table and one page.
 
-    python -m experiments.compare --workdir DIR [--seeds 3] [--full] [--steps N] [--fresh]
+    python -m experiments.compare --workdir DIR [--seeds 3] [--full] [--only 'drawn-*'] [--steps N] [--fresh]
 
 Its way: plan, then for each row data, model, train, evaluate, then draw; each is a function below. Rows are kept in
 DIR/rows as they are made, so a comparison that was stopped goes on where it stood; --fresh trains every row again.
@@ -8,6 +8,7 @@ DIR/rows as they are made, so a comparison that was stopped goes on where it sto
 
 import argparse
 import dataclasses
+import fnmatch
 import hashlib
 import importlib
 import json
@@ -25,8 +26,8 @@ import numpy as np
 
 import convzoo
 from convzoo import data, environment, train
+from convzoo.models import layernet
 from convzoo.models.graphnet import GraphNet
-from convzoo.models.layernet import LayerNet
 from convzoo.models.mlp import MLP
 from convzoo.train import Experiment, State
 from experiments import report
@@ -86,7 +87,7 @@ def contrasts(main: Sequence[Entry]) -> list[Entry]:
         changed("drawn", "two taps, no places", two, edges="mean", places=False),
         changed("drawn", "one tap (GCN), no places", one, edges="gcn", places=False),
         changed("drawn", "no edges", one, edges="none"),
-        *(changed("drawn", variant, LayerNet(layer=layer, width=width)) for variant, layer, width in LAYERS),
+        *(changed("drawn", variant, model) for variant, model in LAYERS.items()),
         changed("heard", "raw waveform", base["heard"].model.clone(**WAVE), features="wave"),
         changed("seen", "no convolution", MLP(widths=(236, 236))),
         changed("heard", "no convolution", MLP(widths=(32, 32))),
@@ -98,8 +99,18 @@ def contrasts(main: Sequence[Entry]) -> list[Entry]:
 
 
 # The standard graph layers, in networks of the same size: edges without a direction.
-LAYERS = (("GAT", "gat", 140), ("GIN", "gin", 100), ("GraphSAGE, max", "sage_max", 100), ("EdgeConv", "edge_conv", 84))
+LAYERS = {
+    "GAT": layernet.GRAPHNET_GAT,
+    "GIN": layernet.GRAPHNET_GIN,
+    "GraphSAGE, max": layernet.GRAPHNET_SAGE,
+    "EdgeConv": layernet.GRAPHNET_EDGECONV,
+}
 WAVE = {"depths": (1, 1, 1, 1), "width": 8, "window": 11, "stem": "pooled"}
+
+
+def named(entries: Sequence[Entry], patterns: Sequence[str]) -> list[Entry]:
+    """Those whose name fits one of the shell patterns."""
+    return [entry for entry in entries if any(fnmatch.fnmatchcase(entry.name, pattern) for pattern in patterns)]
 
 
 def shortened(experiment: Experiment, steps: int | None) -> Experiment:
@@ -298,6 +309,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="where the table and the page go")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds a row (default: 3)")
     parser.add_argument("--full", action="store_true", help="add the contrasts")
+    parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="rows of these names, as in DIR/rows")
     parser.add_argument("--steps", type=int, metavar="N", help="train every row this many steps only")
     parser.add_argument("--fresh", action="store_true", help="train rows again that were kept")
     options = parser.parse_args(arguments)
@@ -318,11 +330,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Makes the rows, then draws them."""
     begun, folder, seeds = time.perf_counter(), options.workdir, range(options.seeds)
-    entries = plan(steps=options.steps)
-    for entry in entries:
+    planned = plan(steps=options.steps)
+    entries = named(planned, options.only)
+    more = named(contrasts(planned), options.only) if options.full else []
+    if not (entries or more):
+        raise OSError(f"no row is called {' or '.join(options.only)}")
+    for entry in (*entries, *more):
         data.prepare(entry.experiment.data.name)
     rows = [made(folder, entry, seeds, fresh=options.fresh) for entry in entries]
-    more = contrasts(entries) if options.full else []
     other = [made(folder, entry, seeds, fresh=options.fresh) for entry in more]
     report.write_csv(rows, folder / "comparison.csv")
     report.write_json([*rows, *other], folder / "comparison.json")

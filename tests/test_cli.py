@@ -70,7 +70,7 @@ def test_info(capsys):
     assert run(capsys, "info", "cifar_resnet21")[0] == 1
 
 
-@pytest.mark.parametrize("name", ["bytenet", "graphnet", "mlp"])
+@pytest.mark.parametrize("name", ["bytenet", "gat", "gin", "graphnet", "mlp"])
 def test_info_of_what_takes_no_images(name, capsys):
     code, out, _ = run(capsys, "info", name, "--json")
     assert code == 0

@@ -1,16 +1,14 @@
 """Node classification on a person's own graph: read it, train, report on held-out nodes, draw what was learned.
 
-    python -m convzoo.apps.graph FILE [--labels FILE] [--features FILE] [--layer gcn] [--out DIR] [--why NODE] [--json]
+    convzoo graph FILE [--labels FILE] [--features FILE] [--layer gcn] [--out DIR] [--why NODE] [--json]
 
-FILE is an edge list (two names a line, separated by commas, tabs or spaces), GraphML, GML or JSON node-link. Nodes
-without a label stay in the graph and are predicted; nodes without edges are classified by their features alone. Where
-nothing describes the nodes, a node's own name is its feature.
+A file is an edge list (two names a line, separated by commas, tabs or spaces), GraphML, GML or JSON node-link. Edges
+count both ways. Nodes without a label stay in the graph and are predicted; nodes without edges are classified by their
+features alone. Where nothing describes the nodes, a node's own name is its feature.
 """
 
-import argparse
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,13 +21,17 @@ import numpy as np
 
 from convzoo import core, tasks, train
 from convzoo.data import Graphs
-from convzoo.data.planetoid import NodeSet, prepare_edges, rows_of
-from convzoo.extras import MissingExtra, need
+from convzoo.data.planetoid import NodeSet, prepare_edges
+from convzoo.extras import need
 from convzoo.models.nodenet import LAYERS, NodeNet
 
 READERS = {".graphml": "read_graphml", ".gml": "read_gml"}
 SPLIT = (0.6, 0.2)  # of the labelled nodes of each class: to train, to validate; the rest tests
 LEAST = 2  # labelled nodes of a class, so that one can be held out
+SPARSE = ("gcn", "gat")  # layers that take rows of few nonzeros
+LARGEST = 20_000  # nodes whose names a layer takes as a dense matrix
+DRAWN = 1_500  # nodes of a picture; of larger graphs so many, drawn at random
+COLOURS = 10  # of matplotlib's cycle
 
 
 class Loaded(NamedTuple):
@@ -187,30 +189,25 @@ class Result(NamedTuple):
 
 
 def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -> Result:
-    """Trains on the labelled part and keeps what was best on validation, of every tenth step."""
+    """Trains on the labelled part and keeps what was best on validation, of every tenth step.
+
+    Raises:
+      ValueError: an unknown layer, labels that cannot be split, or names as features of more nodes than a layer takes.
+    """
+    if layer not in LAYERS:
+        raise ValueError(f"layer {layer!r} is not known; it must be one of {', '.join(LAYERS)}")
     classes = sorted({label for label in loaded.labels if label is not None})
     label = np.array([-1 if name is None else classes.index(name) for name in loaded.labels])
     splits, nodes = split(label, seed), len(label)
-    features = np.eye(nodes, dtype=np.float32) if loaded.features is None else loaded.features
-    if loaded.features is not None:
-        spread = features.std(0)
-        features = (features - features.mean(0)) / np.where(spread > 0, spread, 1)
-    rows, columns = np.nonzero(features) if loaded.features is None else (np.zeros(0, int),) * 2
-    found = NodeSet(np.arange(nodes + 1), columns, features[rows, columns], nodes, label, loaded.edges, splits)
-    edges = prepare_edges(found, "gcn" if layer == "gcn" else "loops")
-    x: Any = jnp.asarray(features)
-    if loaded.features is None:
-        rows, columns, values = rows_of(found, np.arange(nodes))
-        integers = (jnp.asarray(a, jnp.int32) for a in (columns, rows, np.zeros(nodes)))
-        words = core.Edges._make((*integers, jnp.asarray(values), nodes))
-        x = core.SparseRows(words, core.sort_edges(words, 1, nodes), nodes) if layer in ("gcn", "gat") else x
-    sizes = (jnp.array([n], jnp.int32) for n in (nodes, len(edges.senders)))
-    ends = (jnp.asarray(a) for a in (edges.receivers, edges.senders))
-    graph = Graphs._make((x, {"weight": jnp.asarray(edges.weight)}, *ends, None, *sizes))
-    attention: dict[str, Any] = (
-        {"width": 8, "heads": 4, "activation": "elu"} if layer in ("gat", "gatv2") else {"width": 32}
-    )
-    model = NodeNet(layer=layer, num_classes=len(classes), **attention)
+    if loaded.features is None and layer not in SPARSE and nodes > LARGEST:
+        raise ValueError(
+            f"layer {layer!r} takes the names of at most {LARGEST:,} nodes as features, these are {nodes:,}: give "
+            f"features, or use one of {', '.join(SPARSE)}"
+        )
+    graph = prepared(loaded, label, layer, splits)
+    attention = layer in ("gat", "gatv2")
+    shape: dict[str, Any] = {"width": 8, "heads": 4, "activation": "elu"} if attention else {"width": 32}
+    model = NodeNet(layer=layer, num_classes=len(classes), **shape)
 
     def batch(part: str) -> dict[str, Any]:
         inside = jnp.asarray(np.isin(np.arange(nodes), splits[part]))
@@ -222,12 +219,13 @@ def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -
     )  # fmt: skip
     state, update = train.init(experiment, batch("train")), train.compile_update(experiment)
     apply = jax.jit(partial(model.apply, train=False))
+    chosen = splits["val"] if len(splits["val"]) else splits["train"]
     best, kept = -1.0, state.params
-    for _ in range(0, steps, 10):
-        for _ in range(10):
-            state, _ = update(state, batch("train"))
+    for step in range(1, steps + 1):
+        state, _ = update(state, batch("train"))
+        if step % 10 and step < steps:
+            continue
         guess = np.asarray(apply({"params": state.params}, graph)[0]).argmax(1)
-        chosen = splits["val"] if len(splits["val"]) else splits["train"]
         if (right := float((guess == label)[chosen].mean())) >= best:
             best, kept = right, jax.tree.map(jnp.copy, state.params)
     logits, waypoints = apply({"params": kept}, graph)
@@ -240,8 +238,39 @@ def learn(loaded: Loaded, layer: str = "gcn", steps: int = 200, seed: int = 0) -
     return Result(classes, probabilities, hidden, accuracy, most_common, splits, graph, model, kept)
 
 
-def why(result: Result, node: int, *, steps: int = 200) -> list[tuple[int, int, float, float]]:
-    """Which edges mattered for a node's predicted class: (sender, receiver, gradient, mask), the largest mask first.
+def prepared(loaded: Loaded, label: np.ndarray, layer: str, splits: dict[str, np.ndarray]) -> Graphs:
+    """The graph as ``NodeNet`` takes it: edges weighted, features of mean 0 and deviation 1, or names one-hot."""
+    nodes = len(label)
+    every = np.arange(nodes)
+    indptr, columns, ones = np.arange(nodes + 1), every, np.ones(nodes, np.float32)
+    edges = prepare_edges(
+        NodeSet(indptr, columns, ones, nodes, label, loaded.edges, splits), "gcn" if layer == "gcn" else "loops"
+    )
+    if loaded.features is not None:
+        spread = loaded.features.std(0)
+        x: Any = jnp.asarray((loaded.features - loaded.features.mean(0)) / np.where(spread > 0, spread, 1))
+    elif layer in SPARSE:
+        integers = (jnp.asarray(a, jnp.int32) for a in (columns, every, np.zeros(nodes)))
+        words = core.Edges._make((*integers, jnp.asarray(ones), nodes))
+        x = core.SparseRows(words, core.sort_edges(words, 1, nodes), nodes)
+    else:
+        x = jnp.eye(nodes)
+    sizes = (jnp.array([n], jnp.int32) for n in (nodes, len(edges.senders)))
+    ends = (jnp.asarray(a) for a in (edges.receivers, edges.senders))
+    return Graphs._make((x, {"weight": jnp.asarray(edges.weight)}, *ends, None, *sizes))
+
+
+class Mattered(NamedTuple):
+    """An edge, how steeply the prediction follows its weight, and what a learned mask keeps of it, 0 to 1."""
+
+    sender: int
+    receiver: int
+    gradient: float
+    mask: float
+
+
+def why(result: Result, node: int, *, steps: int = 200) -> list[Mattered]:
+    """Which edges mattered for a node's predicted class, the largest mask first; self-loops are not told.
 
     The gradient is of the class's log-probability in the edge's weight times the weight; the mask is learned to keep
     the prediction with as few edges as it can (GNNExplainer, Ying et al. 2019, arXiv:1903.03894)."""
@@ -270,9 +299,13 @@ def why(result: Result, node: int, *, steps: int = 200) -> list[tuple[int, int, 
     for _ in range(steps):
         mask, velocity = descend(mask, velocity)
     shares = np.asarray(jax.nn.sigmoid(mask))
-    ends = np.stack([np.asarray(graph.senders), np.asarray(graph.receivers)], 1)
-    order = [index for index in np.argsort(-shares) if near[index] and ends[index, 0] != ends[index, 1]]
-    return [(*ends[index].tolist(), float(gradient[index]), float(shares[index])) for index in order]
+    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
+    told = near & (senders != receivers)
+    return [
+        Mattered(int(senders[edge]), int(receivers[edge]), float(gradient[edge]), float(shares[edge]))
+        for edge in np.argsort(-shares)
+        if told[edge]
+    ]
 
 
 def neighbourhood_edges(graph: Graphs, node: int, hops: int) -> np.ndarray:
@@ -288,102 +321,109 @@ def neighbourhood_edges(graph: Graphs, node: int, hops: int) -> np.ndarray:
 
 def draw(loaded: Loaded, result: Result, out: Path) -> list[Path]:
     """``graph.png``, predicted classes on the graph, wrong test nodes ringed; ``embedding.png``, t-SNE of the hidden
-    layer."""
-    plots: Any = need("matplotlib.pyplot", extra="plots")
+    layer. Of a large graph ``DRAWN`` nodes, test nodes first.
+
+    Raises:
+      ImportError: a package is missing; it names the extra.
+    """
     networkx: Any = need("networkx", extra="graphs")
     manifold: Any = need("sklearn.manifold", extra="data")
+    count, test = len(loaded.names), result.splits["test"]
+    order = np.concatenate([test, np.setdiff1d(np.random.default_rng(0).permutation(count), test, True)])
+    shown = np.sort(order[:DRAWN])
+    place = np.full(count, -1)
+    place[shown] = np.arange(len(shown))
+    pairs = place[loaded.edges]
+    pairs = pairs[:, (pairs[0] >= 0) & (pairs[0] < pairs[1])]
+    graph = networkx.Graph(pairs.T.tolist())
+    graph.add_nodes_from(range(len(shown)))
+    laid = networkx.spring_layout(graph, seed=0, iterations=50)
+    perplexity = min(30.0, max(2.0, (len(shown) - 1) / 4))
+    embedded = manifold.TSNE(perplexity=perplexity, random_state=0, init="random").fit_transform(result.hidden[shown])
     guess = result.probabilities.argmax(1)
     label = np.array([-1 if name is None else result.classes.index(name) for name in loaded.labels])
-    graph = networkx.Graph(loaded.edges.T.tolist())
-    graph.add_nodes_from(range(len(guess)))
-    places = networkx.spring_layout(graph, seed=0)
-    perplexity = min(30.0, max(2.0, (len(guess) - 1) / 4))
-    embedded = manifold.TSNE(perplexity=perplexity, random_state=0, init="random").fit_transform(result.hidden)
-    wrong = np.intersect1d(np.flatnonzero(guess != label), result.splits["test"])
-    made = []
-    for name, at in (("graph", np.array([places[i] for i in range(len(guess))])), ("embedding", embedded)):
-        figure, panel = plots.subplots(figsize=(7, 6), layout="constrained")
-        if name == "graph":
-            for a, b in loaded.edges.T[loaded.edges[0] < loaded.edges[1]][:20_000]:
-                panel.plot(*at[[a, b]].T, color="0.8", linewidth=0.4, zorder=0)
-        for value, told in enumerate(result.classes):
-            panel.scatter(*at[guess == value].T, s=14, label=told, color=f"C{value % 10}")
-        panel.scatter(*at[wrong].T, s=40, facecolors="none", edgecolors="black", label="wrong, held out")
-        panel.set_axis_off()
-        panel.legend(fontsize=8)
-        made.append(out / f"{name}.png")
-        figure.savefig(made[-1], dpi=130)
-        plots.close(figure)
-    return made
-
-
-def run(options: argparse.Namespace) -> int:
-    """The command."""
-    loaded = read(options.file, options.labels, options.features)
-    result = learn(loaded, options.layer, options.steps, options.seed)
-    sizes = {part: len(index) for part, index in result.splits.items()}
-    told: dict[str, Any] = {
-        "notes": loaded.notes,
-        "classes": result.classes,
-        "nodes": sizes,
-        "accuracy": result.accuracy,
+    wrong = place[np.intersect1d(np.intersect1d(np.flatnonzero(guess != label), test), shown)]
+    part = f", {len(shown)} of {count} nodes" * (len(shown) < count)
+    pictures = {
+        "graph": (np.array([laid[i] for i in range(len(shown))]), pairs, f"predicted classes{part}"),
+        "embedding": (embedded, np.zeros((2, 0), int), f"t-SNE of the hidden layer{part}"),
     }
-    told["most_common"] = result.most_common
-    if options.why is not None:
-        if options.why not in loaded.names:
-            raise ValueError(f"--why {options.why!r}: the graph has no such node")
-        node = loaded.names.index(options.why)
-        told["why"] = [
-            {"from": loaded.names[a], "to": loaded.names[b], "gradient": round(g, 4), "mask": round(m, 4)}
-            for a, b, g, m in why(result, node)[:20]
-        ]
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        with (options.out / "predictions.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["node", "predicted", "probability", "label"])
-            for name, row, label in zip(loaded.names, result.probabilities, loaded.labels, strict=True):
-                writer.writerow([name, result.classes[row.argmax()], round(float(row.max()), 4), label or ""])
-        told["files"] = [str(path) for path in (options.out / "predictions.csv", *draw(loaded, result, options.out))]
-    if options.json:
-        print(json.dumps(told))
-        return 0
-    for note in loaded.notes:
-        print(note)
-    accuracy = ", ".join(f"{part} {100 * value:.1f} % of {sizes[part]}" for part, value in result.accuracy.items())
-    print(
-        f"{options.layer}, {len(result.classes)} classes: {accuracy}; "
-        f"always the commonest class {100 * result.most_common:.1f} %"
+    return [
+        picture(out / f"{name}.png", at, lines, guess[shown], result.classes, wrong, title=title)
+        for name, (at, lines, title) in pictures.items()
+    ]
+
+
+def picture(
+    path: Path,
+    at: np.ndarray,
+    pairs: np.ndarray,
+    guess: np.ndarray,
+    classes: Sequence[str],
+    wrong: np.ndarray,
+    *,
+    title: str,
+    widths: np.ndarray | float = 0.4,
+    names: Sequence[str] = (),
+) -> Path:
+    """Nodes at [nodes, 2], coloured by class, the wrong ones ringed, edges [2, edges] below them."""
+    plots: Any = need("matplotlib.pyplot", extra="plots")
+    collections: Any = need("matplotlib.collections", extra="plots")
+    figure, panel = plots.subplots(figsize=(7, 6), layout="constrained")
+    strong = bool(names)
+    panel.add_collection(
+        collections.LineCollection(at[pairs.T], colors="0.4" if strong else "0.75", linewidths=widths, zorder=0)
     )
-    for edge in told.get("why", []):
-        print(f"  {edge['from']} -> {edge['to']}: mask {edge['mask']:.2f}, gradient {edge['gradient']:+.3f}")
-    for path in told.get("files", []):
-        print(path)
-    return 0
+    for value in np.unique(guess):
+        panel.scatter(*at[guess == value].T, s=60 if strong else 14, label=classes[value], color=f"C{value % COLOURS}")
+    if len(wrong):
+        panel.scatter(*at[wrong].T, s=40, facecolors="none", edgecolors="black", label="wrong, held out")
+    for name, (x, y) in zip(names, at, strict=False):
+        panel.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    panel.set_axis_off()
+    panel.set_title(title, fontsize=10)
+    panel.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    plots.close(figure)
+    return path
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="edge list, .graphml, .gml or .json (node-link)")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="a table: node, label")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="a table: node, numbers ...")
-    parser.add_argument("--layer", choices=sorted(LAYERS), default="gcn")
-    parser.add_argument("--steps", type=int, default=200, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the weights")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write predictions and pictures there")
-    parser.add_argument("--why", metavar="NODE", help="tell which edges mattered for this node")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+def draw_why(loaded: Loaded, result: Result, node: int, found: Sequence[Mattered], path: Path) -> Path:
+    """What mattered for a node, as a picture: the edges it hears through, as thick as their mask, and their nodes.
+
+    Raises:
+      ImportError: a package is missing; it names the extra.
+    """
+    networkx: Any = need("networkx", extra="graphs")
+    strongest: dict[tuple[int, int], float] = {}
+    for edge in found:
+        pair = min(edge.sender, edge.receiver), max(edge.sender, edge.receiver)
+        strongest[pair] = max(strongest.get(pair, 0.0), edge.mask)
+    listed = sorted(strongest, key=lambda pair: -strongest[pair])[:60]
+    shown = [node, *sorted({end for pair in listed for end in pair} - {node})]
+    place = {name: index for index, name in enumerate(shown)}
+    pairs = np.array([[place[end] for end in pair] for pair in listed], int).reshape(-1, 2).T
+    graph = networkx.Graph(pairs.T.tolist())
+    graph.add_nodes_from(range(len(shown)))
+    laid = networkx.spring_layout(graph, seed=0)
+    return picture(
+        path,
+        np.array([laid[i] for i in range(len(shown))]),
+        pairs,
+        result.probabilities.argmax(1)[shown],
+        result.classes,
+        np.zeros(0, int),
+        title=f"why {loaded.names[node]} is {result.classes[result.probabilities[node].argmax()]}",
+        widths=np.array([0.3 + 5 * strongest[pair] for pair in listed]),
+        names=[loaded.names[index] for index in shown],
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="convzoo graph", description=(__doc__ or "").splitlines()[0])
-    add(parser)
-    try:
-        return run(parser.parse_args(arguments))
-    except (MissingExtra, OSError, ValueError) as error:
-        print(f"convzoo graph: {error}", file=sys.stderr)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def write_predictions(loaded: Loaded, result: Result, path: Path) -> Path:
+    """A line a node: its name, predicted class, that class's probability, its label if it has one."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["node", "predicted", "probability", "label"])
+        for name, row, label in zip(loaded.names, result.probabilities, loaded.labels, strict=True):
+            writer.writerow([name, result.classes[row.argmax()], round(float(row.max()), 4), label or ""])
+    return path

@@ -89,12 +89,7 @@ def pack(graphs: GraphSet, chosen: np.ndarray, budget: Budget) -> dict[str, Any]
     n_node[: len(chosen)], n_edge[: len(chosen)] = graphs.n_node[chosen], graphs.n_edge[chosen]
     used, linked = n_node.sum(), n_edge.sum()
     n_node[-1], n_edge[-1] = budget.nodes - used, budget.edges - linked
-    take_nodes, take_edges = (
-        np.concatenate([np.arange(int(first[i]), int(first[i] + count[i])) for i in chosen])
-        if len(chosen)
-        else np.zeros(0, int)
-        for first, count in ((first_node, graphs.n_node), (first_edge, graphs.n_edge))
-    )
+    take_nodes, take_edges = taken(first_node, graphs.n_node, chosen), taken(first_edge, graphs.n_edge, chosen)
     start = np.repeat(np.cumsum(n_node) - n_node, n_edge)[:linked]
 
     def ends(local: np.ndarray) -> np.ndarray:
@@ -114,6 +109,12 @@ def pack(graphs: GraphSet, chosen: np.ndarray, budget: Budget) -> dict[str, Any]
         "node_mask": np.arange(budget.nodes) < used,
         "edge_mask": edge_mask,
     }
+
+
+def taken(first: np.ndarray, count: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The rows of the chosen graphs, one graph after the other."""
+    lengths = count[chosen]
+    return np.repeat(first[chosen] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +153,16 @@ class Packs:
         return pack(self.graphs, batches[place % len(batches)], self.budget)
 
     def planned(self, epoch: int) -> list[np.ndarray]:
-        generator = np.random.default_rng((self.seed, epoch))
-        return self.plan(self.kept[generator.permutation(len(self.kept))])
+        if epoch not in self.plans:
+            self.plans.clear()
+            generator = np.random.default_rng((self.seed, epoch))
+            self.plans[epoch] = self.plan(self.kept[generator.permutation(len(self.kept))])
+        return self.plans[epoch]
+
+    @functools.cached_property
+    def plans(self) -> dict[int, list[np.ndarray]]:
+        """The last epoch that was planned."""
+        return {}
 
     def in_order(self) -> Iterator[dict[str, Any]]:
         """Every graph once, in stored order."""

@@ -20,7 +20,7 @@ import numpy as np
 from convzoo import core
 from convzoo.data import home
 from convzoo.data.graphs import Graphs
-from convzoo.data.sources import Source
+from convzoo.data.sources import Rows, Source
 from convzoo.extras import need
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
@@ -215,19 +215,25 @@ class Planetoid(Source):
         if self.fraction != 1:
             raise ValueError(f"fraction={self.fraction}: a single graph cannot be cut; it must be 1")
 
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(map(str, range(_classes(self.graph, self.folder, str(home.folder())))))
+
     def arrays(self, split):
         self._check(split)
         return _prepared(self, split, str(self.folder or home.folder()))
 
     def batch(self, rows, mask, key=None):
-        own = jax.tree.map(lambda a: a[0], rows)
-        label = own["label"]
-        edges = {"weight": own["weight"], "table": own["table"]}
-        features = own["features"]
-        nodes, count = len(label), len(own["senders"])
-        sizes = np.array([[nodes], [count]], np.int32)
-        graph = Graphs._make((features, edges, own["receivers"], own["senders"], None, *sizes))
-        return {"input": graph, "label": label, "mask": own["inside"] & mask[0]}
+        return whole_graph(rows, mask)
+
+
+def whole_graph(rows: Rows, mask: jax.Array) -> dict[str, Any]:
+    """The batch that is one graph, of its only row."""
+    own = jax.tree.map(lambda a: a[0], rows)
+    edges = {"weight": own["weight"], "table": own["table"]}
+    sizes = np.array([[len(own["label"])], [len(own["senders"])]], np.int32)
+    graph = Graphs._make((own["features"], edges, own["receivers"], own["senders"], None, *sizes))
+    return {"input": graph, "label": own["label"], "mask": own["inside"] & mask[0]}
 
 
 def prepare_edges(found: NodeSet, weights: str) -> core.Edges:
@@ -266,6 +272,11 @@ def rows_of(found: NodeSet, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 @functools.lru_cache(maxsize=8)
+def _classes(graph: str, folder: str, home_folder: str) -> int:
+    return int(read(graph, folder).label.max()) + 1
+
+
+@functools.lru_cache(maxsize=8)
 def _prepared(source: Planetoid, split: str, folder: str) -> dict[str, Any]:
     found = read(source.graph, source.folder)
     edges, nodes = prepare_edges(found, source.weights), len(found.label)
@@ -275,20 +286,26 @@ def _prepared(source: Planetoid, split: str, folder: str) -> dict[str, Any]:
         kept = neighbourhood(found.edges, chosen, source.hops, nodes)
         edges = induced(edges, kept)
     rows, columns, values = rows_of(found, kept)
+    features: Any
     if source.sparse:
         integers = (a.astype(np.int32) for a in (columns, rows, np.zeros(len(rows))))
         words = core.Edges._make((*integers, values, len(kept)))
-        features: Any = core.SparseRows(words, core.sort_edges(words, 1, found.width), found.width)
+        features = core.SparseRows(words, core.sort_edges(words, 1, found.width), found.width)
     else:
         features = np.zeros((len(kept), found.width), np.float32)
         features[rows, columns] = values
+    return one_row(features, edges, found.label[kept], np.isin(kept, chosen))
+
+
+def one_row(features: Any, edges: core.Edges, label: np.ndarray, inside: np.ndarray) -> dict[str, Any]:
+    """What ``whole_graph`` makes a batch of; ``inside``: the nodes that count."""
     arrays = {
         "features": features,
         "senders": edges.senders,
         "receivers": edges.receivers,
         "weight": edges.weight,
-        "table": core.sort_edges(edges, 1, len(kept)),
-        "label": found.label[kept],
-        "inside": np.isin(kept, chosen),
+        "table": core.sort_edges(edges, 1, len(label)),
+        "label": label,
+        "inside": inside,
     }
     return jax.tree.map(lambda a: np.asarray(a)[None], arrays)

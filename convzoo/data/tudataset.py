@@ -111,10 +111,17 @@ class TUDataset(Source):
 
     name: ClassVar[str] = "tudataset"
 
+    @property
+    def place(self) -> str:
+        return str(Path(self.folder).expanduser() if self.folder else home.folder() / "tudataset")
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(map(str, np.unique(_read(self.graph_set, self.place).label)))
+
     def arrays(self, split):
         self._check(split)
-        place = Path(self.folder).expanduser() if self.folder else home.folder() / "tudataset"
-        return _padded(self.graph_set, split, str(place))
+        return _padded(self.graph_set, split, self.place)
 
     def sizes(self, rows, batch_size):
         return sizes_of_largest(rows, batch_size)
@@ -124,8 +131,13 @@ class TUDataset(Source):
 
 
 @functools.lru_cache(maxsize=8)
+def _read(name: str, folder: str) -> GraphSet:
+    return read_tudataset(folder, name)
+
+
+@functools.lru_cache(maxsize=8)
 def _padded(name: str, split: str, folder: str) -> dict[str, np.ndarray]:
-    found = read_tudataset(folder, name)
+    found = _read(name, folder)
     rank = np.zeros(len(found.label))
     for value in np.unique(found.label):
         same = found.label == value

@@ -61,3 +61,9 @@ class LayerNet(Model):
         y = features["pooled"] = jnp.concatenate(parts, -1)
         y = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(y)
         return (Dense(self.num_classes, name="head", **own)(y) if self.num_classes else y), features
+
+
+GRAPHNET_EDGECONV = LayerNet(layer="edge_conv", width=84)
+GRAPHNET_GAT = LayerNet(layer="gat", width=140)
+GRAPHNET_GIN = LayerNet(layer="gin", width=100)
+GRAPHNET_SAGE = LayerNet(layer="sage_max", width=100)

@@ -18,6 +18,7 @@ from convzoo import core
 from convzoo.models.graphnet import listed
 from convzoo.nn import (
     ACTIVATIONS,
+    BatchNorm,
     ChebConv,
     GATConv,
     GATv2Conv,
@@ -48,10 +49,11 @@ def attention(last: bool, net: "NodeNet") -> dict[str, Any]:
 
 
 class NodeNet(Model):
-    """Waypoints ``conv0`` ... ``residual``: a layer's input is added to its output where they are as wide.
+    """Waypoints ``conv0`` ...; the last layer is ``head``, or with ``num_classes=0`` there is none.
 
+    ``residual``: a layer's input is added to its output where they are as wide.
     ``width`` is a head's for attention. Of raw edges (no ``edges["weight"]``) a GCN sums neighbours as they are.
-    ``bias`` is a GCN's; Kipf's own code has none.
+    ``bias`` is a GCN's; Kipf's own code has none. ``norm``: batch norm before the activations.
     """
 
     layer: str = "gcn"
@@ -64,31 +66,35 @@ class NodeNet(Model):
     activation: str = "relu"
     residual: bool = False
     bias: bool = True
+    norm: bool = False
 
     @nn.compact
     def __call__(
         self, x: Any, *, train: bool = False, node_mask: Bool[Array, " nodes"] | None = None
     ) -> tuple[Float[Array, "nodes out"], Features]:
-        """``node_mask`` is taken so that every graph batch fits; nothing here mixes real nodes with padding."""
+        """``node_mask``: False for the nodes of padding graphs, to keep them out of the norms' statistics."""
         if self.layer not in LAYERS:
             raise ValueError(f"layer {self.layer!r} is not known; it must be one of {tuple(LAYERS)}")
         features = OrderedDict()
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        edges, _, _ = listed(x, 1)
+        edges, _, mask = listed(x, 1)
+        mask = mask if node_mask is None else mask & node_mask
         named: dict[str, Any] = {}
         if self.layer in WITH_TABLE and isinstance(x.edges, dict):
             named["table"] = x.edges.get("table")
         if self.layer in WITH_DROPOUT:
             named["train"] = train
-        h = x.nodes
-        for index in range(self.depth):
-            last = index == self.depth - 1
+        h, layer = x.nodes, LAYERS[self.layer]
+        for index in range(self.depth - 1):
             h = drop(self, h, f"drop{index}", train)
-            width = self.num_classes if last else self.width
-            y = LAYERS[self.layer](width, last, self, {**own, "name": f"conv{index}"})(h, edges, **named)
-            y = y if last else ACTIVATIONS[self.activation](y)
-            h = features[f"conv{index}"] = y + h if self.residual and not last and y.shape == h.shape else y
-        return h, features
+            y = layer(self.width, False, self, {**own, "name": f"conv{index}"})(h, edges, **named)
+            y = BatchNorm(name=f"norm{index}", **own)(y, train=train, mask=mask) if self.norm else y
+            y = ACTIVATIONS[self.activation](y)
+            h = features[f"conv{index}"] = y + h if self.residual and y.shape == h.shape else y
+        if not self.num_classes:
+            return h, features
+        h = drop(self, h, f"drop{self.depth - 1}", train)
+        return layer(self.num_classes, True, self, {**own, "name": "head"})(h, edges, **named), features
 
 
 def drop(net: NodeNet, x: Any, name: str, train: bool) -> Any:
@@ -101,3 +107,6 @@ def drop(net: NodeNet, x: Any, name: str, train: bool) -> Any:
 
 GCN = NodeNet()
 GAT = NodeNet(layer="gat", width=8, heads=8, dropout=0.6, activation="elu")
+GATV2 = GAT.clone(layer="gatv2")
+GRAPHSAGE = NodeNet(layer="sage", width=64)
+CHEBNET = NodeNet(layer="chebyshev")

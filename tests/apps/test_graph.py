@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from convzoo.apps import graph
+from convzoo.cli import main
+
+PICTURES = ("graph", "embedding", "why")
 
 
 def two_cliques() -> list[tuple[str, str]]:
@@ -63,7 +66,7 @@ def test_it_learns_tells_why_and_writes(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     path, labels = write(tmp_path)
     arguments = [str(path), "--labels", str(labels), "--steps", "40", "--why", "a8", "--out", str(tmp_path / "out")]
-    assert graph.main([*arguments, "--json"]) == 0
+    assert main(["graph", *arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["classes"] == ["a-side", "b-side"]
     assert told["accuracy"]["test"] == 1.0 > told["most_common"]
@@ -71,7 +74,34 @@ def test_it_learns_tells_why_and_writes(tmp_path, capsys):
     rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert (len(rows), rows[0]) == (19, "node,predicted,probability,label")
     assert {row.split(",")[1] for row in rows if row.startswith("b8")} == {"b-side"}
-    assert all((tmp_path / "out" / f"{name}.png").stat().st_size > 1000 for name in ("graph", "embedding"))
+    assert all((tmp_path / "out" / f"{name}.png").stat().st_size > 1000 for name in PICTURES)
+    assert [path.rsplit("/", 1)[1] for path in told["files"]] == ["predictions.csv", *(f"{n}.png" for n in PICTURES)]
+
+
+@pytest.mark.parametrize("layer", ["sage", "gat"])
+def test_it_is_told_as_text(layer, tmp_path, capsys):
+    path, labels = write(tmp_path)
+    assert main(["graph", str(path), "--labels", str(labels), "--steps", "40", "--layer", layer]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "18 nodes, 73 edges"
+    assert told[-2].startswith(f"{layer}, 2 classes: train 100.0% of 8, val 100.0% of 2, test 100.0% of 6")
+    assert told[-1] == "always the commonest class: test 50.0%"
+
+
+def test_a_large_graph_is_drawn_in_part(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(graph, "DRAWN", 8)
+    loaded = graph.read(*write(tmp_path))
+    result = graph.learn(loaded, steps=10)
+    assert [path.name for path in graph.draw(loaded, result, tmp_path)] == ["graph.png", "embedding.png"]
+
+
+def test_more_names_than_a_layer_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(graph, "LARGEST", 17)
+    loaded = graph.read(*write(tmp_path))
+    with pytest.raises(ValueError, match="layer 'sage' takes the names of at most 17 nodes as features, these are 18"):
+        graph.learn(loaded, "sage", steps=1)
+    assert graph.learn(loaded, "gat", steps=1).probabilities.shape == (18, 2)
 
 
 def test_a_mask_finds_the_edge_that_matters():
@@ -84,8 +114,8 @@ def test_a_mask_finds_the_edge_that_matters():
     )
     result = graph.learn(loaded, steps=60)
     found = graph.why(result, 2, steps=50)
-    assert {(a, b) for a, b, _, _ in found[:2]} == {(0, 1), (1, 2)}
-    assert all(a < 3 and b < 3 for a, b, _, _ in found)
+    assert {(edge.sender, edge.receiver) for edge in found[:2]} == {(0, 1), (1, 2)}
+    assert all(edge.sender < 3 and edge.receiver < 3 for edge in found)
 
 
 WRONG = {
@@ -97,6 +127,12 @@ WRONG = {
     "some": ({"graph": "a b\n", "features": "a,1\n"}, ["--features"], "1 of 2 nodes have features, of lengths"),
     "infinite": ({"graph": "a b\n", "features": "a,inf\n"}, ["--features"], "features must be finite"),
     "unlabelled": ({"graph": "a b\n"}, [], "there are 0 classes of"),
+    "no layer": (
+        {"graph": "a b\nc d\n", "labels": "a,1\nb,1\nc,2\nd,2\n"},
+        ["--labels", "--layer"],
+        "layer '.*' is not known",
+    ),
+    "no node": ({"graph": "a b\n"}, ["--why"], "--why '.*why': the graph has no such node"),
     "single": ({"graph": "a b\nb c\n", "labels": "a,1\nb,1\nc,2\n"}, ["--labels"], r"2 classes of \[2, 1\] nodes"),
 }
 
@@ -109,12 +145,12 @@ def test_what_is_wrong_is_named(files, options, message, tmp_path, capsys):
         if text is not None:
             (tmp_path / name).write_text(text)
     more = [part for option in options for part in (option, str(tmp_path / option[2:]))]
-    assert graph.main([str(tmp_path / "graph"), *more]) == 1
+    assert main(["graph", str(tmp_path / "graph"), *more]) == 1
     assert re.search(message, capsys.readouterr().err)
 
 
 def test_malformed_files_of_every_format_are_named(tmp_path, capsys):
     for kind in ("graphml", "gml", "json"):
         (tmp_path / f"g.{kind}").write_text("{ nonsense")
-        assert graph.main([str(tmp_path / f"g.{kind}")]) == 1
+        assert main(["graph", str(tmp_path / f"g.{kind}")]) == 1
         assert f"g.{kind} cannot be read as {kind}" in capsys.readouterr().err

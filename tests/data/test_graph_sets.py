@@ -2,6 +2,8 @@
 
 import functools
 import pickle
+import sys
+import types
 import urllib.error
 from typing import Any
 
@@ -371,6 +373,45 @@ def test_molecules_are_their_atoms_and_bonds():
 def test_ogb_is_asked_by_name():
     with pytest.raises(ValueError, match=r"'arxiv' is neither a node set \(ogbn-...\)"):
         graph_sets.from_ogb("arxiv", "")
+
+
+def test_an_ogb_set_is_one_batch(monkeypatch, tmp_path):
+    """As the package gives it: citations one way, "valid" for val, labels [nodes, 1]."""
+    found = {
+        "edge_index": np.array([[0, 1, 2, 3], [1, 2, 0, 4]]),
+        "edge_feat": None,
+        "node_feat": np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32),
+        "num_nodes": 6,
+    }
+
+    class NodePropPredDataset:
+        def __init__(self, name: str, root: str):
+            assert (name, root) == ("ogbn-tiny", str(tmp_path))
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int):
+            return found, np.array([[0], [1], [2], [0], [1], [2]])
+
+        def get_idx_split(self):
+            return {"train": np.array([0, 3]), "valid": np.array([1, 4]), "test": np.array([2, 5])}
+
+    package = types.ModuleType("ogb.nodeproppred")
+    vars(package)["NodePropPredDataset"] = NodePropPredDataset
+    monkeypatch.setitem(sys.modules, "ogb", types.ModuleType("ogb"))
+    monkeypatch.setitem(sys.modules, "ogb.nodeproppred", package)
+    source = data.OgbNodes("ogbn-tiny", str(tmp_path))
+    assert source.classes == ("0", "1", "2")
+    for split, inside in (("train", [0, 3]), ("val", [1, 4]), ("test", [2, 5])):
+        batch = data.load(source, split, batch_size=1).example
+        np.testing.assert_array_equal(np.flatnonzero(batch["mask"]), inside)
+        np.testing.assert_array_equal(batch["input"].nodes, found["node_feat"])
+        ends = {(int(a), int(b)) for a, b in zip(batch["input"].senders, batch["input"].receivers, strict=True)}
+        pairs = {(0, 1), (1, 2), (2, 0), (3, 4)}
+        assert ends == pairs | {(b, a) for a, b in pairs} | {(n, n) for n in range(6)}
+    with pytest.raises(ValueError, match="it must be a whole node set, ogbn-"):
+        data.OgbNodes("ogbg-molhiv")
 
 
 def test_an_experiment_trains_on_packs():

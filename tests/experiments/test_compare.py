@@ -106,6 +106,14 @@ def test_kept_rows_are_not_made_again(copy, whole, remade, capsys):
     assert read_json(copy / "comparison.json") == read_json(whole / "comparison.json")
 
 
+def test_some_rows_alone(tmp_path, remade, capsys):
+    patterns = ["drawn-1", "drawn-G*", "drawn-EdgeConv-1"]
+    assert main(["--workdir", str(tmp_path), *SHORT, "--full", "--only", *patterns]) == 0
+    assert remade == ["drawn-1", "drawn-GAT-1", "drawn-GIN-1", "drawn-GraphSAGE_max-1", "drawn-EdgeConv-1"]
+    assert main(["--workdir", str(tmp_path), *SHORT, "--only", "drown-*"]) == 1
+    assert "no row is called drown-*" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("changes", [["--steps", "3"], ["--seeds", "2"], ["--fresh"]], ids=" ".join)
 def test_changed_rows_are_made_again(copy, remade, changes):
     assert main(["--workdir", str(copy), *SHORT, *changes]) == 0

@@ -25,7 +25,21 @@ from jax import export
 
 from convzoo import core, zoo
 from convzoo.data.graphs import Graphs, compact, trace
-from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg
+from convzoo.models import (
+    alexnet,
+    bytenet,
+    convnext,
+    efficientnet,
+    gin,
+    graphnet,
+    layernet,
+    mlp,
+    mobilenet,
+    mobilenetv3,
+    nodenet,
+    resnet,
+    vgg,
+)
 from convzoo.models.mobilenet import Blocks
 from convzoo.nn import Basic, Bottleneck, Conv, Model
 
@@ -93,14 +107,28 @@ CASES = {
         "stem stage0 stage1 pooled normed",
     ),
     "graphnet": Case(graphnet.GraphNet(depth=2, width=6), (), "stem block0 block1 pooled"),
+    "gcn": Case(nodenet.NodeNet(depth=3, width=6, num_classes=5, residual=True), (), "conv0 conv1"),
+    "gat": Case(nodenet.GAT.clone(width=3, heads=2, num_classes=5), (), "conv0"),
+    "gin": Case(gin.GIN(depth=2, width=6, num_classes=5), (), "conv0 conv1 pooled"),
+    "graphnet edgeconv": Case(
+        layernet.LayerNet(layer="edge_conv", depth=1, width=8, num_classes=5), (), "stem block0 pooled"
+    ),
     "bytenet": Case(bytenet.ByteNet(widths=(6, 8), embedding=4), (12,), "embedded block0 block1 pooled"),
     "mlp": Case(mlp.MLP(widths=(8, 6), dropout=0.2), (4, 4, 1), "dense0 dense1"),
     "mlp of bytes": Case(mlp.MLP(widths=(8,), embedding=3), (12,), "dense0"),
 }
 on_cases = pytest.mark.parametrize("name", CASES)
 GRIDS = [name for name, case in CASES.items() if len(case.shape) > 1 and name != "mlp"]
-AFTER_DROPOUT = {"alexnet": ("dense0", "dense1"), "alexnet 2012": ("dense1",), "vgg": ("dense1", "pooled")}
-BATCH = 3
+LISTED = [name for name, case in CASES.items() if not case.shape]
+AFTER_DROPOUT = {
+    "alexnet": ("dense0", "dense1"),
+    "alexnet 2012": ("dense1",),
+    "vgg": ("dense1", "pooled"),
+    "gcn": ("conv0", "conv1"),
+    "gat": ("conv0",),
+}
+BEFORE_NORMS = {"bytenet": ("embedded",), "graphnet edgeconv": ("stem",)}
+BATCH, NODES = 3, 40
 TRACED: list[Model] = []
 
 
@@ -108,14 +136,14 @@ def inputs(name: str, seed: int = 0, dtype: str = "float32") -> Any:
     """A batch for ``CASES[name]``: floats, bytes or graphs."""
     generator = np.random.default_rng(seed)
     shape = CASES[name].shape
-    if name == "graphnet":
+    if name in LISTED:
         return graphs(seed)[0]
     if len(shape) == 1:
         return jnp.asarray(generator.integers(0, 256, (BATCH, *shape)), jnp.int32)
     return jnp.asarray(generator.normal(size=(BATCH, *shape)), dtype)
 
 
-def graphs(seed: int = 0, nodes: int = 40, edges: int = 220) -> tuple[Graphs, dict[str, jax.Array]]:
+def graphs(seed: int = 0, nodes: int = NODES, edges: int = 220) -> tuple[Graphs, dict[str, jax.Array]]:
     """Traced pictures of 4 by 4, packed into one batch; the last graph is padding."""
     generator = np.random.default_rng(seed)
     traced = [trace(generator.integers(0, 3, (4, 4)) * generator.random((4, 4))) for _ in range(BATCH)]
@@ -197,7 +225,8 @@ def test_jit_equals_eager_and_traces_once(name):
         eager, eager_features = model.apply(variables, inputs(name), train=False)
     assert_near(y, eager, 1e-5)
     jax.tree.map(functools.partial(assert_near, tolerance=1e-5), features, eager_features)
-    assert y.shape == (BATCH + (name == "graphnet"), model.num_classes)
+    outputs = NODES if isinstance(model, nodenet.NodeNet) else BATCH + (name in LISTED)
+    assert y.shape == (outputs, model.num_classes)
 
 
 @on_cases
@@ -289,7 +318,7 @@ def test_training_changes_the_statistics_alone(name):
     evaluated = forward(model)(variables, x)[1]
     for waypoint in upstream:  # batch norm is all that training changes before dropout
         same = np.allclose(evaluated[waypoint], features[waypoint], rtol=1e-4, atol=1e-5)
-        assert same == ("batch_stats" not in variables or waypoint == "embedded")
+        assert same == ("batch_stats" not in variables or waypoint in BEFORE_NORMS.get(name, ()))
 
 
 DEEP = {
@@ -374,7 +403,7 @@ def test_one_network_for_every_rank(name, rank):
 
 @on_cases
 def test_examples_do_not_see_each_other(name):
-    if name == "graphnet":
+    if name in LISTED:
         pytest.skip("its examples share one array; see test_a_graph_does_not_see_its_neighbours")
     y = forward(CASES[name].model)(filled(name), inputs(name))[0]
     turned = forward(CASES[name].model)(filled(name), inputs(name)[::-1])[0]
@@ -637,7 +666,7 @@ PUBLISHED = {
 
 def smallest(model: Model) -> Any:
     """An input that ``model`` takes; only its channels matter to the tree."""
-    if isinstance(model, graphnet.GraphNet):
+    if isinstance(model, graphnet.GraphNet | layernet.LayerNet | nodenet.NodeNet | gin.GIN):
         return graphs()[0]
     if isinstance(model, bytenet.ByteNet):
         return jnp.zeros((1, 8), jnp.int32)
@@ -654,7 +683,11 @@ WHOLE = (
     "convnext_atto",
     "convnextv2_atto",
     "efficientnet_b0",
+    "gat",
+    "gcn",
+    "gin",
     "graphnet",
+    "graphnet_gat",
     "mlp",
     "mobilenetv2_050",
     "mobilenetv3_small_050",
@@ -696,7 +729,10 @@ def test_the_tree_is_golden(name):
 
 
 def test_every_constant_has_a_name_and_a_golden_tree():
-    families = (alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg)
+    families = (
+        *(alexnet, bytenet, convnext, efficientnet, gin, graphnet, layernet, mlp, mobilenet, mobilenetv3, nodenet),
+        *(resnet, vgg),
+    )
     constants = [value for family in families for value in vars(family).values() if isinstance(value, nn.Module)]
     assert {id(value) for value in constants} == {id(value) for value in zoo.MODELS.values()}
     assert set(trees()) == set(zoo.MODELS)
