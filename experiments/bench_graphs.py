@@ -6,8 +6,8 @@ Neighbour sum, GCN, GAT and GIN layers, forward and training (gradients in param
 170 k nodes and 2.3 M edges, and on 256 molecules. "ours" is what graph_conv does by itself: many edges (from
 core.graph.FEWEST_SORTED on) are sorted, once, outside the timing, as for a network on a fixed graph; fewer go through
 segment_sum. Both ways are timed. torch_geometric has its cached normalisation and, where that is faster, a sparse
-matrix. Figures are medians of rounds in which the peers take turns. Memory is the most that a run holds beyond its input:
-by XLA's plan, and by torch's profiler.
+matrix. Figures are medians of rounds in which the peers take turns. Memory is the most that a run holds beyond its
+input: by XLA's plan, and by torch's profiler.
 """
 
 import argparse
