@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from convzoo import core, tasks, train
 from convzoo.data import Graphs
@@ -30,6 +31,7 @@ SPLIT = (0.6, 0.2)  # of the labelled nodes of each class: to train, to validate
 LEAST = 2  # labelled nodes of a class, so that one can be held out
 SPARSE = ("gcn", "gat")  # layers that take rows of few nonzeros
 LARGEST = 20_000  # nodes whose names a layer takes as a dense matrix
+EDGE = 0.05  # log-probability that an edge must be worth for a mask to keep it
 DRAWN = 1_500  # nodes of a picture; of larger graphs so many, drawn at random
 COLOURS = 10  # of matplotlib's cycle
 
@@ -273,7 +275,8 @@ def why(result: Result, node: int, *, steps: int = 200) -> list[Mattered]:
     """Which edges mattered for a node's predicted class, the largest mask first; self-loops are not told.
 
     The gradient is of the class's log-probability in the edge's weight times the weight; the mask is learned to keep
-    the prediction with as few edges as it can (GNNExplainer, Ying et al. 2019, arXiv:1903.03894)."""
+    the prediction with as few edges as it can: those worth ``EDGE`` of log-probability each (GNNExplainer, Ying et al.
+    2019, arXiv:1903.03894)."""
     graph, chosen = result.graph, int(result.probabilities[node].argmax())
     weight = graph.edges["weight"]
 
@@ -283,24 +286,25 @@ def why(result: Result, node: int, *, steps: int = 200) -> list[Mattered]:
         return jax.nn.log_softmax(logits[node])[chosen]
 
     gradient = np.asarray(jax.jit(jax.grad(score))(jnp.ones_like(weight)))
-    near = neighbourhood_edges(graph, node, result.model.depth)
+    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
+    told = neighbourhood_edges(graph, node, result.model.depth) & (senders != receivers)
+    optimiser = optax.adam(0.1)
 
     @jax.jit
-    def descend(mask, velocity):
+    def descend(mask, state):
         def loss(mask):
             gate = jax.nn.sigmoid(mask)
             entropy = -(gate * jnp.log(gate + 1e-9) + (1 - gate) * jnp.log(1 - gate + 1e-9))
-            return -score(jnp.where(near, gate, 1)) + jnp.where(near, 0.02 * gate + 0.1 * entropy / near.sum(), 0).sum()
+            return -score(jnp.where(told, gate, 1)) + jnp.where(told, EDGE * gate + 0.1 * EDGE * entropy, 0).sum()
 
-        velocity = 0.9 * velocity - 0.1 * jax.grad(loss)(mask)
-        return mask + velocity, velocity
+        updates, state = optimiser.update(jax.grad(loss)(mask), state)
+        return optax.apply_updates(mask, updates), state
 
-    mask, velocity = jnp.ones_like(weight), jnp.zeros_like(weight)
+    mask = jnp.ones_like(weight)
+    state = optimiser.init(mask)
     for _ in range(steps):
-        mask, velocity = descend(mask, velocity)
+        mask, state = descend(mask, state)
     shares = np.asarray(jax.nn.sigmoid(mask))
-    senders, receivers = np.asarray(graph.senders), np.asarray(graph.receivers)
-    told = near & (senders != receivers)
     return [
         Mattered(int(senders[edge]), int(receivers[edge]), float(gradient[edge]), float(shares[edge]))
         for edge in np.argsort(-shares)
@@ -360,13 +364,14 @@ def picture(
     pairs: np.ndarray,
     guess: np.ndarray,
     classes: Sequence[str],
-    wrong: np.ndarray,
+    ringed: np.ndarray,
     *,
     title: str,
+    ring: str = "wrong, held out",
     widths: np.ndarray | float = 0.4,
     names: Sequence[str] = (),
 ) -> Path:
-    """Nodes at [nodes, 2], coloured by class, the wrong ones ringed, edges [2, edges] below them."""
+    """Nodes at [nodes, 2], coloured by class, some of them ringed, edges [2, edges] below them."""
     plots: Any = need("matplotlib.pyplot", extra="plots")
     collections: Any = need("matplotlib.collections", extra="plots")
     figure, panel = plots.subplots(figsize=(7, 6), layout="constrained")
@@ -376,8 +381,8 @@ def picture(
     )
     for value in np.unique(guess):
         panel.scatter(*at[guess == value].T, s=60 if strong else 14, label=classes[value], color=f"C{value % COLOURS}")
-    if len(wrong):
-        panel.scatter(*at[wrong].T, s=40, facecolors="none", edgecolors="black", label="wrong, held out")
+    if len(ringed):
+        panel.scatter(*at[ringed].T, s=120 if strong else 40, facecolors="none", edgecolors="black", label=ring)
     for name, (x, y) in zip(names, at, strict=False):
         panel.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
     panel.set_axis_off()
@@ -406,15 +411,17 @@ def draw_why(loaded: Loaded, result: Result, node: int, found: Sequence[Mattered
     graph = networkx.Graph(pairs.T.tolist())
     graph.add_nodes_from(range(len(shown)))
     laid = networkx.spring_layout(graph, seed=0)
+    guess = result.classes[result.probabilities[node].argmax()]
     return picture(
         path,
         np.array([laid[i] for i in range(len(shown))]),
         pairs,
         result.probabilities.argmax(1)[shown],
         result.classes,
-        np.zeros(0, int),
-        title=f"why {loaded.names[node]} is {result.classes[result.probabilities[node].argmax()]}",
-        widths=np.array([0.3 + 5 * strongest[pair] for pair in listed]),
+        np.zeros(1, int),
+        ring=f"node {loaded.names[node]}",
+        title=f"edges that a mask keeps: why {loaded.names[node]} is {guess}",
+        widths=np.array([0.2 + 5 * strongest[pair] for pair in listed]),
         names=[loaded.names[index] for index in shown],
     )
 
