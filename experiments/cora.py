@@ -4,6 +4,9 @@
 
 One compiled program initialises, trains and tests every seed: the ordinary update, mapped over the seeds and scanned
 over the epochs. The last epoch counts; there is no early stopping. Any set in the same layout runs: --graph pubmed.
+
+The peer runs twice: on dense features, as in torch_geometric's examples, and with dropout and product on the nonzeros
+alone, as here. With fewer --peer-seeds than --seeds its time is scaled, which its line says.
 """
 
 import argparse
@@ -64,19 +67,29 @@ def ours(experiment: Experiment, seeds: int, at_once: int) -> Runs:
     return Runs(np.concatenate(found)[:seeds], time.perf_counter() - begun, compiling)
 
 
-def theirs(experiment: Experiment, seeds: int) -> Runs:
-    """torch_geometric's layers in the same recipe, one run after the other, its normalised edges cached."""
+def theirs(experiment: Experiment, seeds: int, *, sparse: bool) -> Runs:
+    """torch_geometric's layers in the same recipe, one run after the other, its normalised edges cached. ``sparse``:
+    dropout and the first product are of the features' nonzeros."""
     torch: Any = need("torch", extra="parity")
     layers: Any = need("torch_geometric.nn", extra="parity")
     net: Any = experiment.model
     found = planetoid.read(experiment.data.graph, experiment.data.folder)
     nodes = np.arange(len(found.label))
     rows, columns, values = planetoid.rows_of(found, nodes)
+    places, values = torch.from_numpy(np.stack([rows, columns])), torch.from_numpy(values)
     x = torch.zeros(len(nodes), found.width)
-    x[rows, columns] = torch.from_numpy(values)
+    x[places[0], places[1]] = values
     ends, label = torch.from_numpy(found.edges).long(), torch.from_numpy(found.label).long()
     splits = {name: torch.from_numpy(np.asarray(index)).long() for name, index in found.splits.items()}
     drop, functional = net.dropout, torch.nn.functional
+
+    class SparseLinear(torch.nn.Module):
+        def __init__(self, linear):
+            super().__init__()
+            self.weight = linear.weight
+
+        def forward(self, x):
+            return torch.sparse.mm(x, self.weight.T)
 
     class Peer(torch.nn.Module):
         def __init__(self):
@@ -90,9 +103,15 @@ def theirs(experiment: Experiment, seeds: int) -> Runs:
                 wide = net.width * net.heads
                 self.second = layers.GATConv(wide, net.num_classes, heads=1, concat=False, dropout=drop)
                 self.act = functional.elu
+            if sparse:
+                self.first.lin = SparseLinear(self.first.lin)
 
         def forward(self, x):
-            x = functional.dropout(x, drop, self.training)
+            if sparse:
+                kept = functional.dropout(values, drop, self.training)
+                x = torch.sparse_coo_tensor(places, kept, x.shape, is_coalesced=True)
+            else:
+                x = functional.dropout(x, drop, self.training)
             x = functional.dropout(self.act(self.first(x, ends)), drop, self.training)
             return self.second(x, ends)
 
@@ -154,11 +173,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         experiment = dataclasses.replace(experiment, data=source, model=model, steps=steps)
         mine = ours(experiment, options.seeds, min(options.at_once, options.seeds))
         print(told(f"convzoo, {options.config}", mine), flush=True)
-        if options.peer_seeds:
-            peer = theirs(experiment, options.peer_seeds)
-            print(told("torch_geometric", peer))
+        for sparse in (False, True) if options.peer_seeds else ():
+            name = f"torch_geometric, {'nonzeros' if sparse else 'dense features'}"
+            peer = theirs(experiment, options.peer_seeds, sparse=sparse)
+            print(told(name, peer))
             a, b = mine.seconds / options.seeds, peer.seconds / options.peer_seeds
-            print(f"a run: {1e3 * a:.0f} ms against {1e3 * b:.0f} ms; torch_geometric takes {b / a:.1f} times as long")
+            scaled = f" (scaled from {options.peer_seeds} runs)" * (options.peer_seeds != options.seeds)
+            print(
+                f"{options.seeds} runs: {mine.seconds:.0f} s against {b * options.seeds:.0f} s{scaled}; "
+                f"{name} takes {b / a:.1f} times as long",
+                flush=True,
+            )
     except (MissingExtra, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
