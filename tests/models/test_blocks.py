@@ -12,7 +12,7 @@ import pytest
 from convzoo import zoo
 from convzoo.models.mobilenet import V2, rounded, scaled
 from convzoo.models.mobilenetv3 import LARGE
-from convzoo.nn import Conv, ConvNeXtBlock, Dense, InvertedResidual, SqueezeExcite
+from convzoo.nn import Basic, Conv, ConvNeXtBlock, Dense, InvertedResidual, SqueezeExcite
 
 
 def started(layer, shape) -> np.ndarray:
@@ -46,6 +46,13 @@ def test_a_bias_starts_where_it_is_told():
     layer = Conv(3, 1, bias=True, initial_bias=1.0)
     bias = jax.jit(layer.init)(jax.random.key(0), jnp.zeros((1, 4, 2)))["params"]["bias"]
     np.testing.assert_array_equal(bias, [1, 1, 1])
+
+
+@pytest.mark.parametrize(("shortcut", "through"), [("project", 1), ("pad", 1), ("none", 0)])
+def test_a_plain_block_has_no_way_around(shortcut, through):
+    block, x = Basic(3, shortcut=shortcut), jnp.ones((1, 4, 4, 3))
+    variables = jax.tree.map(jnp.zeros_like, block.init(jax.random.key(0), x, train=False))
+    np.testing.assert_array_equal(block.apply(variables, x, train=False), through * x)
 
 
 @pytest.mark.parametrize(
