@@ -11,6 +11,7 @@ from convzoo.core.graph import readout as readout
 from convzoo.core.graph import sort_edges as sort_edges
 from convzoo.core.lowering import force as force
 from convzoo.core.norm import batch_norm as batch_norm
+from convzoo.core.norm import batch_norm_train as batch_norm_train
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm
 from convzoo.core.norm import layer_norm as layer_norm
