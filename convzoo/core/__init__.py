@@ -16,6 +16,7 @@ from convzoo.core.messages import gcn_edges as gcn_edges
 from convzoo.core.messages import virtual_node_edges as virtual_node_edges
 from convzoo.core.messages import with_loops as with_loops
 from convzoo.core.norm import batch_norm as batch_norm
+from convzoo.core.norm import batch_norm_train as batch_norm_train
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm
 from convzoo.core.norm import layer_norm as layer_norm

@@ -4,6 +4,7 @@ Statistics are accumulated in at least float32 whatever the dtype of ``x``; the 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,47 @@ def batch_norm(
 ) -> Float[Array, "*shape channels"]:
     """Batch normalisation with given statistics (Ioffe & Szegedy 2015, arXiv:1502.03167); see ``moments``."""
     return standardise(x, mean, variance, scale, bias, epsilon)
+
+
+def batch_norm_train(
+    x: Float[Array, "*shape channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+    mask: Bool[Array, "*shape"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> tuple[Float[Array, "*shape channels"], Float[Array, " channels"], Float[Array, " channels"], Array | float]:
+    """Batch normalisation by the statistics of ``x`` itself: (y, mean, biased variance, count).
+
+    Places where ``mask`` is False stay out of the statistics. Mean and variance have at least float32.
+    """
+    if mask is None and x.size:
+        y, mean, variance = normalised(x, scale, bias, epsilon)
+        return y, mean, variance, x.size / x.shape[-1]
+    places = None if mask is None else mask[..., None]
+    mean, variance, count = moments(x, range(x.ndim - 1), places)
+    mean, variance = mean.reshape(-1), variance.reshape(-1)
+    return standardise(x, mean, variance, scale, bias, epsilon), mean, variance, count
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def normalised(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
+    """(y, mean, variance) of a batch."""
+    mean, variance, _ = moments(x, range(x.ndim - 1))
+    mean, variance = mean.reshape(-1), variance.reshape(-1)
+    return standardise(x, mean, variance, scale, bias, epsilon), mean, variance
+
+
+@normalised.defjvp
+def normalised_jvp(epsilon: float, primals, tangents):
+    """Written so that its transpose reads the batch twice: once for two sums over it, once for the gradient."""
+    (x, scale, bias), (dx, dscale, dbias) = primals, tangents
+    y, mean, variance = normalised(x, scale, bias, epsilon)
+    axes, rate = tuple(range(x.ndim - 1)), jax.lax.rsqrt(variance + epsilon)
+    centred, gain, change = (wide(x) - mean) * rate, wide(scale) * rate, wide(dx)
+    shift, turn = change.mean(axes), (centred * change).mean(axes)
+    dy = gain * change + (wide(dbias) - gain * shift) + centred * (wide(dscale) - gain * turn)
+    return (y, mean, variance), (dy.astype(x.dtype), shift, 2 * turn / rate)
 
 
 def layer_norm(
