@@ -131,13 +131,22 @@ def filled(layer: str, size: Size) -> tuple[list[np.ndarray], np.ndarray]:
 def compiled(call: Callable, arguments: tuple[Any, ...], mode: str) -> tuple[Callable[[], Any], float]:
     """(run, megabytes of temporaries and result)."""
 
-    def train(parameters, x, *graph):
-        return jax.grad(lambda parameters, x: jnp.sum(call(parameters, x, *graph)), (0, 1))(parameters, x)
+    # A gradient of ones would be simplified away, and so would a linear layer's forward pass if nothing kept it.
+    def train(slopes, parameters, x, *graph):
+        return jax.value_and_grad(lambda p, x: jnp.sum(slopes * call(p, x, *graph)), (0, 1))(parameters, x)
 
+    if mode == "training":
+        shape = jax.eval_shape(call, *arguments).shape
+        arguments = (jnp.asarray(slopes_of(shape)), *arguments)
     program = jax.jit(call if mode == "forward" else train).lower(*arguments).compile()
     analysis = program.memory_analysis()
     held = analysis.temp_size_in_bytes + analysis.output_size_in_bytes if analysis else math.nan
     return lambda: program(*arguments), held / 1e6
+
+
+def slopes_of(shape: tuple[int, ...]) -> np.ndarray:
+    """What reaches a layer's output from above in training."""
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
 def theirs(layer: str, size: Size, ends: np.ndarray, mode: str) -> list[Callable[[], Any]]:
@@ -163,6 +172,7 @@ def theirs(layer: str, size: Size, ends: np.ndarray, mode: str) -> list[Callable
     else:
         net = nn.SimpleConv(aggr="sum")
     del arrays
+    slopes = torch.from_numpy(slopes_of((size.nodes, size.inner if layer == "sum" else size.outer)))
 
     def way(edges: Any) -> Callable[[], Any]:
         def run():
@@ -171,7 +181,7 @@ def theirs(layer: str, size: Size, ends: np.ndarray, mode: str) -> list[Callable
                     return net(x, edges)
             net.zero_grad()
             x.grad = None
-            return net(x, edges).sum().backward()
+            return (slopes * net(x, edges)).sum().backward()
 
         return run
 
