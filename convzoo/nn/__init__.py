@@ -5,6 +5,7 @@ from convzoo.nn.blocks import Bottleneck as Bottleneck
 from convzoo.nn.blocks import ConvNeXtBlock as ConvNeXtBlock
 from convzoo.nn.blocks import GraphBlock as GraphBlock
 from convzoo.nn.blocks import InvertedResidual as InvertedResidual
+from convzoo.nn.fold import fold as fold
 from convzoo.nn.layers import ACTIVATIONS as ACTIVATIONS
 from convzoo.nn.layers import BatchNorm as BatchNorm
 from convzoo.nn.layers import Conv as Conv
