@@ -5,6 +5,7 @@ from convzoo.nn.blocks import Bottleneck as Bottleneck
 from convzoo.nn.blocks import ConvNeXtBlock as ConvNeXtBlock
 from convzoo.nn.blocks import GraphBlock as GraphBlock
 from convzoo.nn.blocks import InvertedResidual as InvertedResidual
+from convzoo.nn.fold import fold as fold
 from convzoo.nn.graph_layers import APPNP as APPNP
 from convzoo.nn.graph_layers import MPNN as MPNN
 from convzoo.nn.graph_layers import AttentionReadout as AttentionReadout

@@ -115,7 +115,11 @@ def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
 class BatchNorm(Model):
     """Batch normalisation over every axis but the channels, as PyTorch's: the running variance is the unbiased one.
 
-    Places where ``mask`` is False stay out of the statistics.
+    Places where ``mask`` is False stay out of the statistics. A norm with a ``bias`` alone has been folded
+    (``convzoo.fold``) and only adds it.
+
+    Raises:
+      ValueError: a folded norm in training.
     """
 
     momentum: float = 0.9
@@ -127,8 +131,13 @@ class BatchNorm(Model):
         self, x: Float[Array, "*shape channels"], *, train: bool, mask: Bool[Array, "*shape"] | None = None
     ) -> Float[Array, "*shape channels"]:
         shape = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.constant(self.initial_scale), shape, self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        if not (self.is_initializing() or self.has_variable("params", "scale")):
+            if train:
+                name = "/".join(self.path)
+                raise ValueError(f"{name} was folded for inference; train with the variables before that")
+            return x + bias.astype(x.dtype)
+        scale = self.param("scale", nn.initializers.constant(self.initial_scale), shape, self.param_dtype)
         kept = jnp.promote_types(self.param_dtype, "float32")
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, kept)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape, kept)

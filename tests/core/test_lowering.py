@@ -230,6 +230,30 @@ def test_native_kernels_at_every_remainder_of_their_blocks(case, x64):
         near(ours, (dense.lax_conv(x, kernel, geometry), dense.lax_kernel_grad(x, y, geometry, window)))
 
 
+DILATED = [  # space, window, in_dilation, dilation, pads, groups, in and out channels of a group
+    ((5, 7), (3, 3), (2, 2), (1, 1), ((2, 2), (1, 1)), 1, 3, 20),
+    ((5, 7), (4, 2), (2, 3), (1, 1), ((2, 1), (1, 0)), 1, 17, 5),
+    ((5, 7), (1, 1), (2, 2), (1, 1), ((0, 1), (0, 0)), 1, 3, 4),  # outputs that no tap reaches
+    ((5, 7), (5, 3), (2, 1), (2, 2), ((3, 5), (2, 2)), 40, 1, 1),
+    ((9,), (7,), (3,), (2,), ((4, 9),), 4, 2, 3),
+    ((4, 3, 5), (3, 3, 3), (2, 2, 2), (1, 1, 1), ((1, 2),) * 3, 17, 1, 1),
+    ((4, 3, 5), (2, 2, 2), (2, 2, 2), (1, 1, 1), ((1, 1),) * 3, 1, 4, 3),
+]
+
+
+@without_native
+@pytest.mark.parametrize("case", DILATED, ids=str)
+def test_native_kernels_of_a_dilated_input(case, x64):
+    space, window, dilated, dilation, pads, groups, inner, outer = case
+    geometry = Geometry((1,) * len(space), pads, dilated, dilation, groups)
+    out = out_space(space, window, geometry)
+    x, kernel, y = arrays((2, *space, inner * groups), (*window, inner, outer * groups), (2, *out, outer * groups))
+    ours = jax.jit(lambda x, k, y: (
+        native.native_conv(x, k, geometry), native.native_kernel_grad(x, y, geometry, window)
+    ))(x, kernel, y)  # fmt: skip
+    near(ours, (dense.lax_conv(x, kernel, geometry), dense.lax_kernel_grad(x, y, geometry, window)))
+
+
 @without_native
 def test_native_kernels_round_alike_whatever_thread_does_what():
     x, kernel = arrays((5, 40, 40, 20), (3, 3, 20, 36), dtype=jnp.float32)

@@ -169,11 +169,12 @@ def choose(operation: str, batch, space, out, geometry: Geometry, channels, oute
 def way_for(operation: str, way: str | None, x, out, geometry: Geometry, outer, window) -> Way:
     channels, space = x.shape[-1], x.shape[1:-1]
     if way is None or (way == "native" and not native_is_there(x)) or not WAYS[way].fits(geometry, channels, window):
-        offered = native_is_there(x) and native.is_offered(geometry, channels, outer)
-        if offered and native.fits(geometry, channels, window):
+        if (
+            native_is_there(x)
+            and native.fits(geometry, channels, window)
+            and native.is_offered(geometry, channels, outer)
+        ):
             way = "native"
-        elif offered and has_phases(geometry, channels, window):
-            way = "phase"  # each phase is one of ours
         else:
             way = choose(operation, x.shape[0], space, out, geometry, channels, outer, window)
     return WAYS[way]

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <utility>
 
 #include "xla/ffi/api/ffi.h"
@@ -32,6 +33,8 @@ constexpr int kBytes = 16, kRegisters = 16;
 #endif
 constexpr int kSize = sizeof(real), kLanes = kBytes / kSize;
 constexpr int most_places(int vectors) { return std::min(14, (kRegisters - 4) / vectors); }
+
+constexpr int64_t kMostTaps = 4096;  // as native.py has it
 
 template <int W>
 struct Vector {
@@ -92,8 +95,26 @@ thread_local Scratch rows_scratch, packed_scratch, sums_scratch;
 
 struct Axis {
   int64_t in, out, window, stride, before, dilation;
+  // Of a dilated input (a transposed convolution), one phase is computed at a time: the taps tap + k * tap_step of all,
+  // to the places place + k * place_step of all.
+  int64_t taps = window, tap = 0, tap_step = 1, places = out, place = 0, place_step = 1;
   int64_t span() const { return (window - 1) * dilation + 1; }
   bool inside() const { return before == 0 && (out - 1) * stride + span() <= in; }
+  // Phase p of an input dilated by i: the outputs p, p + i, ... and the taps that do not fall between its places.
+  Axis phase(int64_t i, int64_t p) const {
+    Axis a = *this;
+    if (i == 1) return a;
+    a.out = p < out ? (out - p + i - 1) / i : 0;
+    a.tap_step = i / std::gcd(dilation, i);
+    for (a.tap = 0; a.tap < a.tap_step && (p + dilation * a.tap - before) % i; ++a.tap) {
+    }
+    a.window = a.tap < std::min(a.tap_step, window) ? (window - a.tap + a.tap_step - 1) / a.tap_step : 0;
+    a.before = -(p + dilation * a.tap - before) / i;
+    a.dilation = dilation * a.tap_step / i;
+    a.place = p;
+    a.place_step = i;
+    return a;
+  }
   // The taps [first, last) of output place o that meet the input.
   int64_t first(int64_t o) const {
     const int64_t at = o * stride - before;
@@ -121,9 +142,24 @@ struct Shape {
   // Where nothing but the batch and one axis is left, all places are one row.
   void flatten() {
     for (const Axis* a : {&d, &h, &w})
-      if (a->window != 1 || a->stride != 1 || a->before != 0 || a->in != a->out) return;
-    w.in = w.out = batch * d.in * h.in * w.in;
-    batch = d.in = d.out = h.in = h.out = 1;
+      if (a->taps != 1 || a->window != 1 || a->stride != 1 || a->before != 0 || a->in != a->places) return;
+    w.in = w.out = w.places = batch * d.in * h.in * w.in;
+    batch = d.in = d.out = d.places = h.in = h.out = h.places = 1;
+  }
+  Shape phase(const std::array<int64_t, 3>& dilated, int64_t index) const {
+    Shape s = *this;
+    s.w = w.phase(dilated[2], index % dilated[2]);
+    s.h = h.phase(dilated[1], index / dilated[2] % dilated[1]);
+    s.d = d.phase(dilated[0], index / dilated[2] / dilated[1]);
+    return s;
+  }
+  // Which row of the kernel, and which place of y, counted without channels.
+  int64_t tap(int64_t a, int64_t b, int64_t c) const {
+    return ((d.tap + a * d.tap_step) * h.taps + h.tap + b * h.tap_step) * w.taps + w.tap + c * w.tap_step;
+  }
+  int64_t place(int64_t n, int64_t od, int64_t oh, int64_t ow) const {
+    const int64_t row = (n * d.places + d.place + od * d.place_step) * h.places + h.place + oh * h.place_step;
+    return row * w.places + w.place + ow * w.place_step;
   }
 };
 
@@ -254,14 +290,19 @@ void product_conv(ffi::ThreadPool& pool, const real* x, const real* kernel, real
   real* packed = packed_scratch.get(s.groups * blocks * block);
   parallel(pool, s.groups * blocks, [&](int64_t i) {
     const int64_t first = i % blocks * kLanes, valid = std::min<int64_t>(kLanes, outer - first);
-    const real* from = kernel + i / blocks * outer + first;
     real* to = packed + i * block;
-    if (valid == kLanes) {
-      for (int64_t r = 0; r < depth; ++r) store(to + r * kLanes, load<Lanes>(from + r * s.outer));
-    } else {
-      for (int64_t r = 0; r < depth; ++r)
-        for (int64_t l = 0; l < kLanes; ++l) to[r * kLanes + l] = l < valid ? from[r * s.outer + l] : 0;
-    }
+    for (int64_t a = 0; a < s.d.window; ++a)
+      for (int64_t b = 0; b < s.h.window; ++b)
+        for (int64_t c = 0; c < s.w.window; ++c) {
+          const real* from = kernel + s.tap(a, b, c) * inner * s.outer + i / blocks * outer + first;
+          for (int64_t r = 0; r < inner; ++r, from += s.outer, to += kLanes) {
+            if (valid == kLanes) {
+              store(to, load<Lanes>(from));
+            } else {
+              for (int64_t l = 0; l < kLanes; ++l) to[l] = l < valid ? from[l] : 0;
+            }
+          }
+        }
   });
 
   const bool direct = s.d.inside() && s.h.inside() && s.w.inside();
@@ -279,12 +320,7 @@ void product_conv(ffi::ThreadPool& pool, const real* x, const real* kernel, real
   const int64_t across = ceil_div(s.w.out, columns), down = ceil_div(s.h.out, rows);
   const int64_t tiles = s.batch * s.d.out * down * across;
   // Four vectors where few places lie in a row.
-  const int64_t row_turns = ceil_div(std::min(columns, s.w.out), most_places(4));
-  const int vectors =
-      blocks == 1 ? 1
-      : blocks >= 4 && (std::min(columns, s.w.out) <= most_places(4) || (row_turns % 2 == 1 && row_turns < 4 && false))
-          ? 4
-          : 2;
+  const int vectors = blocks == 1 ? 1 : blocks >= 4 && columns <= most_places(4) ? 4 : 2;
   const int64_t threads = pool.num_threads(), sets = ceil_div(blocks, vectors);
   const int64_t parts = std::clamp<int64_t>(ceil_div(4 * threads, tiles), 1, sets);
 
@@ -326,7 +362,7 @@ void product_conv(ffi::ThreadPool& pool, const real* x, const real* kernel, real
           std::memset(to + end * s.channels, 0, (wide - end) * s.channels * kSize);
         }
     }
-    int64_t count = 0, runs[4096];
+    int64_t count = 0, runs[kMostTaps];
     for (int64_t a = 0; a < s.d.window; ++a)
       for (int64_t b = 0; b < s.h.window; ++b) {
         const int64_t at = a * s.d.dilation * plane_step + b * s.h.dilation * row_step;
@@ -348,8 +384,8 @@ void product_conv(ffi::ThreadPool& pool, const real* x, const real* kernel, real
           for (int64_t row = r0; row < r1; ++row)
             run_products(now, c1 - c0, source + (row - r0) * s.h.stride * row_step + g * inner, s.w.stride * s.channels,
                          runs, count, length, packed + (g * blocks + b) * block, block,
-                         y + (((n * s.d.out + od) * s.h.out + row) * s.w.out + c0) * s.outer + g * outer + b * kLanes,
-                         s.outer, valid);
+                         y + s.place(n, od, row, c0) * s.outer + g * outer + b * kLanes, s.w.place_step * s.outer,
+                         valid);
           done += now;
         }
       }
@@ -401,19 +437,21 @@ struct ChannelBlock {
     const int64_t pixel = s.channels, row = s.w.in * pixel, left = s.w.from(0),
                   right = std::max(left, s.w.to(s.w.window - 1));
     for (int64_t oh = r0; oh < r1; ++oh) {
-      real* out = y + ((n * s.d.out + od) * s.h.out + oh) * s.w.out * pixel + c;
-      for (int64_t w = 0; w < s.w.out; ++w) std::memset(out + w * pixel, 0, width * kSize);
+      real* out = y + s.place(n, od, oh, 0) * pixel + c;
+      const int64_t out_step = s.w.place_step * pixel;
+      for (int64_t w = 0; w < s.w.out; ++w) std::memset(out + w * out_step, 0, width * kSize);
       const int64_t h0 = s.h.first(oh), h1 = s.h.last(oh);
       for (int64_t a = s.d.first(od); a < s.d.last(od); ++a) {
         const int64_t z = od * s.d.stride - s.d.before + a * s.d.dilation,
                       v = oh * s.h.stride - s.h.before + h0 * s.h.dilation;
         const real* in = x + ((n * s.d.in + z) * s.h.in + v) * row + c;
-        const real* k = kernel + (a * s.h.window + h0) * s.w.window * pixel + c;
+        const real* k = kernel + s.tap(a, h0, 0) * pixel + c;
         auto at = [&](int64_t w, int64_t places, int64_t t0, int64_t t1) {
           if (t1 <= t0 || h1 <= h0) return;
           const int64_t u = w * s.w.stride - s.w.before + t0 * s.w.dilation;
           tiles[places - 1](in + u * pixel, s.w.stride * pixel, s.h.dilation * row, s.w.dilation * pixel, h1 - h0,
-                            t1 - t0, k + t0 * pixel, s.w.window * pixel, pixel, out + w * pixel, pixel);
+                            t1 - t0, k + t0 * s.w.tap_step * pixel, s.h.tap_step * s.w.taps * pixel,
+                            s.w.tap_step * pixel, out + w * out_step, out_step);
         };
         int64_t w = 0;
         for (; w < std::min(left, s.w.out); ++w) at(w, 1, s.w.first(w), s.w.last(w));
@@ -687,7 +725,8 @@ void channel_kernel_grad(ffi::ThreadPool& pool, const real* x, const real* y, re
 
 // --- what XLA calls --------------------------------------------------------------------------------------------------
 
-// geometry: batch, in, out channels, groups; then in, out, window, stride, before, dilation of each of three axes.
+// geometry: batch, in, out channels, groups; in, out, window, stride, before, dilation of each of three axes; and by
+// what the input of each is dilated.
 Shape shape_of(ffi::Span<const int64_t> g) {
   auto axis = [&](int i) { return Axis{g[i], g[i + 1], g[i + 2], g[i + 3], g[i + 4], g[i + 5]}; };
   return {g[0], g[1], g[2], g[3], axis(4), axis(10), axis(16)};
@@ -699,7 +738,18 @@ using Output = ffi::ResultBuffer<sizeof(real) == 4 ? ffi::F32 : ffi::F64>;
 ffi::Error conv(ffi::ThreadPool pool, Input x, Input kernel, ffi::Span<const int64_t> geometry, Output y) {
   const Shape s = shape_of(geometry);
   const bool single = s.groups == s.channels && s.outer == s.channels && s.groups > 1;
-  (single ? channel_conv : product_conv)(pool, x.typed_data(), kernel.typed_data(), y->typed_data(), s);
+  const int64_t i = geometry[22], j = geometry[23], k = geometry[24];
+  const std::array<int64_t, 3> dilated{i, j, k};
+  for (int64_t phase = 0; phase < i * j * k; ++phase)
+    if (s.phase(dilated, phase).taps() == 0) {  // outputs that no tap reaches
+      std::memset(y->typed_data(), 0, y->size_bytes());
+      break;
+    }
+  for (int64_t phase = 0; phase < i * j * k; ++phase) {
+    const Shape part = s.phase(dilated, phase);
+    if (part.taps() * part.d.out * part.h.out * part.w.out > 0)
+      (single ? channel_conv : product_conv)(pool, x.typed_data(), kernel.typed_data(), y->typed_data(), part);
+  }
   return ffi::Error::Success();
 }
 

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import math
 import os
 import platform
 import shutil
@@ -19,7 +20,8 @@ import jax
 import jaxlib
 import numpy as np
 
-from convzoo.core.lowering.windows import Array, is_depthwise
+from convzoo.core.lowering.grouped import mirrored_kernel_grad
+from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated
 from convzoo.core.shapes import Geometry, out_space
 
 SOURCE = Path(__file__).with_name("native.cc")
@@ -102,7 +104,8 @@ def compile_to(path: Path, program: str, dtype: str) -> None:
 
 def fits(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
     """Whether the kernels compute such a convolution, where they could be built."""
-    return all(i == 1 for i in geometry.in_dilation) and int(np.prod(window)) <= MOST_TAPS
+    phases = all(i == 1 or s == 1 for i, s in zip(geometry.in_dilation, geometry.stride, strict=True))
+    return phases and math.prod(window) <= MOST_TAPS
 
 
 def is_offered(geometry: Geometry, channels: int, outer: int) -> bool:
@@ -115,8 +118,11 @@ def numbers(x: Array, kernel: tuple[int, ...], geometry: Geometry, out: tuple[in
     """The geometry as ``native.cc`` reads it: of three spatial axes, the first of size 1 where there are fewer."""
     firsts = [before for before, _ in geometry.pads]
     axes = zip(x.shape[1:-1], out, kernel[:-2], geometry.stride, firsts, geometry.dilation, strict=True)
+    dilated = (1,) * (5 - x.ndim) + geometry.in_dilation
     every = [(1, 1, 1, 1, 0, 1)] * (5 - x.ndim) + list(axes)
-    return np.array([x.shape[0], x.shape[-1], kernel[-1], geometry.groups, *itertools.chain(*every)], np.int64)
+    return np.array(
+        [x.shape[0], x.shape[-1], kernel[-1], geometry.groups, *itertools.chain(*every), *dilated], np.int64
+    )
 
 
 def call(target: str, shape: tuple[int, ...], a: Array, b: Array, geometry: np.ndarray) -> Array:
@@ -133,5 +139,7 @@ def native_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def native_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
+    if is_dilated(geometry):  # the same sum with x and y exchanged is a plain strided one
+        return mirrored_kernel_grad(x, y, geometry, window, native_kernel_grad)
     shape = (*window, x.shape[-1] // geometry.groups, y.shape[-1])
     return call(TARGETS[1], shape, x, y, numbers(x, shape, geometry, y.shape[1:-1]))
