@@ -23,7 +23,23 @@ import numpy as np
 from jax.extend import core as jaxpr
 
 from convzoo import core
-from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg
+from convzoo.models import (
+    alexnet,
+    bytenet,
+    convnext,
+    crepe,
+    efficientnet,
+    graphnet,
+    mlp,
+    mobilenet,
+    mobilenetv3,
+    quartznet,
+    resnet,
+    silero,
+    tcn,
+    vgg,
+    wavecnn,
+)
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
 from convzoo.weights import fitting, loading, sources, values
@@ -57,6 +73,8 @@ MODELS: dict[str, Model] = {
     "convnextv2_pico": convnext.CONVNEXTV2_PICO,
     "convnextv2_small": convnext.CONVNEXTV2_SMALL,
     "convnextv2_tiny": convnext.CONVNEXTV2_TINY,
+    "crepe_full": crepe.CREPE_FULL,
+    "crepe_tiny": crepe.CREPE_TINY,
     "efficientnet_b0": efficientnet.EFFICIENTNET_B0,
     "efficientnet_b1": efficientnet.EFFICIENTNET_B1,
     "efficientnet_b2": efficientnet.EFFICIENTNET_B2,
@@ -71,6 +89,9 @@ MODELS: dict[str, Model] = {
     "efficientnet_lite3": efficientnet.EFFICIENTNET_LITE3,
     "efficientnet_lite4": efficientnet.EFFICIENTNET_LITE4,
     "graphnet": graphnet.GRAPHNET,
+    "m5": wavecnn.M5,
+    "m11": wavecnn.M11,
+    "matchboxnet_3x2x64": quartznet.MATCHBOXNET_3X2X64,
     "mlp": mlp.MLP_SMALL,
     "mobilenetv2_035": mobilenet.MOBILENETV2_035,
     "mobilenetv2_050": mobilenet.MOBILENETV2_050,
@@ -84,6 +105,8 @@ MODELS: dict[str, Model] = {
     "mobilenetv3_small_050": mobilenetv3.MOBILENETV3_SMALL_050,
     "mobilenetv3_small_075": mobilenetv3.MOBILENETV3_SMALL_075,
     "mobilenetv3_small_100": mobilenetv3.MOBILENETV3_SMALL_100,
+    "quartznet5x5": quartznet.QUARTZNET5X5,
+    "quartznet15x5": quartznet.QUARTZNET15X5,
     "resnet18": resnet.RESNET18,
     "resnet34": resnet.RESNET34,
     "resnet50": resnet.RESNET50,
@@ -93,6 +116,8 @@ MODELS: dict[str, Model] = {
     "resnext101_32x4d": resnet.RESNEXT101_32X4D,
     "resnext101_32x8d": resnet.RESNEXT101_32X8D,
     "resnext101_64x4d": resnet.RESNEXT101_64X4D,
+    "silero_vad": silero.SILERO_VAD,
+    "tcn": tcn.TCN_SMALL,
     "tf_efficientnet_b0": efficientnet.TF_EFFICIENTNET_B0,
     "tf_efficientnet_b1": efficientnet.TF_EFFICIENTNET_B1,
     "tf_efficientnet_b2": efficientnet.TF_EFFICIENTNET_B2,
@@ -120,6 +145,7 @@ MODELS: dict[str, Model] = {
     "vgg16_bn": vgg.VGG16_BN,
     "vgg19": vgg.VGG19,
     "vgg19_bn": vgg.VGG19_BN,
+    "wavenet": tcn.WAVENET,
     "wide_resnet50_2": resnet.WIDE_RESNET50_2,
     "wide_resnet101_2": resnet.WIDE_RESNET101_2,
 }
@@ -142,15 +168,23 @@ TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("convnextv2_nano", ("convnext_conv",)),
     ("convnextv2_*", ("convnext",)),
     ("*efficientnet_lite*", ("mobilenet", "efficientnet_lite_pytorch")),
+    ("crepe_*", ("crepe",)),
     ("efficientnet_b*", ("mobilenet", "efficientnet_torchvision")),
+    ("m5", ("wavecnn",)),
+    ("m11", ("wavecnn",)),
+    ("matchboxnet*", ("quartznet",)),
     ("mobilenetv2_100", ("mobilenet", "mobilenetv2_torchvision")),
     ("mobilenetv3_large_100", ("mobilenet", "mobilenetv3_torchvision")),
     ("mobilenetv3_small_100", ("mobilenet", "mobilenetv3_torchvision")),
     ("tf_efficientnet_b*", ("mobilenet",)),
     ("*mobilenetv*", ("mobilenet",)),
+    ("quartznet*", ("quartznet",)),
     ("*resne[tx]*", ("resnet",)),
+    ("silero_vad", ("silero",)),
+    ("tcn", ("tcn",)),
     ("vgg*_bn", ("vgg_bn", "vgg_bn_torchvision")),
     ("vgg*", ("vgg", "vgg_torchvision")),
+    ("wavenet", ("wavenet",)),
 )
 STYLES: dict[str, tuple[str, ...]] = {
     name: next(tables for pattern, tables in TABLES if fnmatch.fnmatchcase(name, pattern))

@@ -7,7 +7,7 @@ starts at zero after Goyal et al. 2017, arXiv:1706.02677.
 from typing import Any
 
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from convzoo import core
 from convzoo.nn.layers import (
@@ -176,6 +176,83 @@ class InvertedResidual(Model):
         last = "project" if self.hidden else "point"
         y = ConvNorm(self.features, 1, activation="none", name=last, **own)(y, train=train)
         return x + drop_path(self, y, self.drop_path, train=train) if y.shape == x.shape else y
+
+
+class SeparableBlock(Model):
+    """``repeat`` times a depthwise convolution in time, a 1-wide one, batch norm and ReLU, around a residual.
+
+    Kriman et al. 2019, arXiv:1910.10261. The residual is a 1-wide convolution with a norm, whatever the shapes, added
+    before the last ReLU; ``residual`` False: none. A ``window`` of 1 has no depthwise convolution.
+    """
+
+    width: int
+    window: int
+    repeat: int = 1
+    stride: int = 1
+    dilation: int = 1
+    residual: bool = True
+    padding: str = "HALF"
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch time in"], *, train: bool, length: Int[Array, " batch"] | None = None
+    ) -> tuple[Float[Array, "batch new_time out"], Int[Array, " batch"] | None]:
+        """``length``: how many places of each sound are real. The rest is zero to every window, so that what a sound
+        gives does not depend on what fills its batch up. Also returned: how many are real afterwards."""
+        plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        first = x
+        for index in range(self.repeat):
+            stride = self.stride if index == 0 else 1
+            if self.window > 1:
+                each = Conv(
+                    x.shape[-1],
+                    self.window,
+                    stride,
+                    self.dilation,
+                    groups=x.shape[-1],
+                    padding=self.padding,
+                    initial="he_out",
+                    name=f"depthwise{index}",
+                    **plain,
+                )
+                x = each(silent(x, length))
+                length = None if length is None else -(-length // stride)
+            activation = "none" if self.residual and index == self.repeat - 1 else "relu"
+            mask = None if length is None else core.length_mask(length, x.shape[1])
+            x = ConvNorm(self.width, 1, activation=activation, name=f"point{index}", **plain)(x, train=train, mask=mask)
+        if self.residual:
+            mask = None if length is None else core.length_mask(length, x.shape[1])
+            skip = ConvNorm(self.width, 1, self.stride, activation="none", name="skip", **plain)
+            x = ACTIVATIONS["relu"](x + skip(first, train=train, mask=mask))
+        return x, length
+
+
+def silent(x: Array, length: Array | None) -> Array:
+    """``x`` with zeros after each sound's length."""
+    return x if length is None else x * core.length_mask(length, x.shape[1])[..., None].astype(x.dtype)
+
+
+class GatedBlock(Model):
+    """A dilated causal convolution, tanh times sigmoid, and two 1-wide ones: to the next block, and out.
+
+    Van den Oord et al. 2016, arXiv:1609.03499.
+    """
+
+    dilation: int
+    window: int = 2
+    skip: int = 64
+    last: bool = False  # nothing goes to a next block
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch time channels"]
+    ) -> tuple[Float[Array, "batch time channels"], Float[Array, "batch time skip"]]:
+        own: dict[str, Any] = {"bias": True, "initial": "lecun", "dtype": self.dtype, "param_dtype": self.param_dtype}
+        width = x.shape[-1]
+        y = Conv(2 * width, self.window, dilation=self.dilation, padding="CAUSAL", name="conv", **own)(x)
+        y = ACTIVATIONS["tanh"](y[..., :width]) * ACTIVATIONS["sigmoid"](y[..., width:])
+        told = Conv(self.skip, 1, name="skip", **own)(y)
+        return x if self.last else x + Conv(width, 1, name="project", **own)(y), told
 
 
 class GraphBlock(Model):

@@ -49,6 +49,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hard_sigmoid": jax.nn.hard_sigmoid,
     "sigmoid": jax.nn.sigmoid,
     "silu": jax.nn.silu,
+    "tanh": jnp.tanh,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
 }
 
@@ -90,10 +91,13 @@ class ConvNorm(Model):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
+    def __call__(
+        self, x: Float[Array, "batch *space in"], *, train: bool, mask: Bool[Array, "batch *new_space"] | None = None
+    ) -> Float[Array, "batch *new_space out"]:
+        """``mask``: places of the output that count in training; the norm leaves out the rest."""
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         norm = BatchNorm(epsilon=self.epsilon, initial_scale=self.initial_scale, name="norm", **own)
-        return ACTIVATIONS[self.activation](norm(convolve(self, x), train=train))
+        return ACTIVATIONS[self.activation](norm(convolve(self, x), train=train, mask=mask))
 
 
 def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
@@ -101,14 +105,60 @@ def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
     window = core.per_axis(layer.window, rank_of(x), "window")
     shape = (*window, x.shape[-1] // layer.groups, layer.features)
     kernel = layer.param("kernel", KERNELS[layer.initial](layer.groups), shape, layer.param_dtype)
+    x, padding = x.astype(layer.dtype), layer.padding
+    if padding == "CAUSAL" and streams(layer):
+        (dilation,) = core.per_axis(layer.dilation, rank_of(x), "dilation")
+        x, padding = carried(layer, x, (window[0] - 1) * dilation), "VALID"
     return core.conv(
-        x.astype(layer.dtype),
+        x,
         kernel.astype(layer.dtype),
         stride=layer.stride,
         dilation=layer.dilation,
         groups=layer.groups,
-        padding=layer.padding,
+        padding=padding,
     )
+
+
+STREAM = "stream"  # the collection of what layers remember from one piece of a sound to the next
+
+
+def streams(layer: nn.Module) -> bool:
+    """Whether the sound is given in pieces (``convzoo.nn.streaming``)."""
+    return layer.is_mutable_collection(STREAM) and not layer.is_initializing()
+
+
+def carried(layer: nn.Module, x: Float[Array, "batch time channels"], size: int) -> Array:
+    """``x`` behind the ``size`` places that came before it: those that the layer remembers, at first zeros."""
+    past = layer.variable(STREAM, "past", jnp.zeros, (x.shape[0], size, x.shape[-1]), x.dtype)
+    whole = jnp.concatenate([past.value, x], axis=1)
+    past.value = whole[:, whole.shape[1] - size :]
+    return whole
+
+
+class Lstm(Model):
+    """A long short-term memory over time (Hochreiter & Schmidhuber 1997), its gates in PyTorch's order: input, forget,
+    cell, output. Owns ``input`` and ``recurrent``, each a kernel and a bias."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch time in"]) -> Float[Array, "batch time out"]:
+        own: dict[str, Any] = {"initial": "lecun", "dtype": self.dtype, "param_dtype": self.param_dtype}
+        gates = Dense(4 * self.features, name="input", **own)(x)
+        kernel, bias = Weights(4 * self.features, name="recurrent", **own)(self.features)
+        start = jnp.zeros((2, x.shape[0], self.features), gates.dtype)
+        memory = self.variable(STREAM, "memory", lambda: start) if streams(self) else None
+
+        def step(state: Array, gate: Array) -> tuple[Array, Array]:
+            enter, forget, cell, leave = jnp.split(gate + state[0] @ kernel + bias, 4, axis=-1)
+            kept = jax.nn.sigmoid(forget) * state[1] + jax.nn.sigmoid(enter) * jnp.tanh(cell)
+            told = jax.nn.sigmoid(leave) * jnp.tanh(kept)
+            return jnp.stack([told, kept]), told
+
+        state, told = jax.lax.scan(step, start if memory is None else memory.value, jnp.moveaxis(gates, 1, 0))
+        if memory is not None:
+            memory.value = state
+        return jnp.moveaxis(told, 0, 1)
 
 
 class BatchNorm(Model):

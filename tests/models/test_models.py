@@ -25,7 +25,23 @@ from jax import export
 
 from convzoo import core, zoo
 from convzoo.data.graphs import Graphs, compact, trace
-from convzoo.models import alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg
+from convzoo.models import (
+    alexnet,
+    bytenet,
+    convnext,
+    crepe,
+    efficientnet,
+    graphnet,
+    mlp,
+    mobilenet,
+    mobilenetv3,
+    quartznet,
+    resnet,
+    silero,
+    tcn,
+    vgg,
+    wavecnn,
+)
 from convzoo.models.mobilenet import Blocks
 from convzoo.nn import Basic, Bottleneck, Conv, Model
 
@@ -92,6 +108,33 @@ CASES = {
         (16, 8, 12, 1),
         "stem stage0 stage1 pooled normed",
     ),
+    "wavecnn": Case(
+        wavecnn.WaveCNN(depths=(1, 2), widths=(4, 6), num_classes=5, dropout=0.3), (200, 1), "stage0 stage1 pooled"
+    ),
+    "matchboxnet": Case(
+        quartznet.QuartzNet(
+            blocks=(quartznet.Block(6, 5), quartznet.Block(8, 3, 2, residual=True)), num_classes=5, pooled=True
+        ),
+        (20, 3),
+        "block0 block1 pooled",
+    ),
+    "quartznet": Case(
+        quartznet.QuartzNet(
+            blocks=(quartznet.Block(6, 5, stride=2), quartznet.Block(8, 3, 2, residual=True)), num_classes=5
+        ),
+        (20, 3),
+        "block0 block1",
+    ),
+    "tcn": Case(tcn.TCN(widths=(6, 8), num_classes=5, dropout=0.2), (20, 3), "block0 block1"),
+    "wavenet": Case(
+        tcn.WaveNet(cycles=2, depth=2, width=6, skip=8, num_classes=5),
+        (20, 1),
+        "stem block0 block1 block2 block3 hidden",
+    ),
+    "crepe": Case(
+        crepe.Crepe(widths=(6, 4, 4, 4, 4, 6), num_classes=5), (1024, 1), "conv0 conv1 conv2 conv3 conv4 conv5 pooled"
+    ),
+    "silero": Case(silero.Silero(num_classes=2), (1024, 1), "stft conv0 conv1 conv2 conv3 lstm"),
     "graphnet": Case(graphnet.GraphNet(depth=2, width=6), (), "stem block0 block1 pooled"),
     "bytenet": Case(bytenet.ByteNet(widths=(6, 8), embedding=4), (12,), "embedded block0 block1 pooled"),
     "mlp": Case(mlp.MLP(widths=(8, 6), dropout=0.2), (4, 4, 1), "dense0 dense1"),
@@ -197,7 +240,7 @@ def test_jit_equals_eager_and_traces_once(name):
         eager, eager_features = model.apply(variables, inputs(name), train=False)
     assert_near(y, eager, 1e-5)
     jax.tree.map(functools.partial(assert_near, tolerance=1e-5), features, eager_features)
-    assert y.shape == (BATCH + (name == "graphnet"), model.num_classes)
+    assert (y.shape[0], y.shape[-1]) == (BATCH + (name == "graphnet"), model.num_classes)
 
 
 @on_cases
@@ -627,6 +670,7 @@ PUBLISHED = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "matchboxnet_3x2x64": 93_411,
     "cifar_resnet20": 269_722,
     "cifar_resnet32": 464_154,
     "cifar_resnet44": 658_586,
@@ -643,6 +687,10 @@ def smallest(model: Model) -> Any:
         return jnp.zeros((1, 8), jnp.int32)
     if isinstance(model, mlp.MLP):
         return jnp.zeros((1, 8, 8, 1))
+    if isinstance(model, quartznet.QuartzNet | tcn.TCN):
+        return jnp.zeros((1, 64, 64))
+    if getattr(model, "ranks", ()) == (1,):
+        return jnp.zeros((1, 4096 if isinstance(model, wavecnn.WaveCNN) else crepe.FRAME, 1))
     return jnp.zeros((1, 96, 96, 3) if isinstance(model, alexnet.AlexNet2012) else (1, 64, 64, 3))
 
 
@@ -653,14 +701,21 @@ WHOLE = (
     "cifar_resnet20",
     "convnext_atto",
     "convnextv2_atto",
+    "crepe_tiny",
     "efficientnet_b0",
     "graphnet",
+    "m5",
+    "matchboxnet_3x2x64",
     "mlp",
     "mobilenetv2_050",
     "mobilenetv3_small_050",
+    "quartznet5x5",
     "resnet18",
     "resnet50",
+    "silero_vad",
+    "tcn",
     "vgg11_bn",
+    "wavenet",
 )
 
 
@@ -696,7 +751,10 @@ def test_the_tree_is_golden(name):
 
 
 def test_every_constant_has_a_name_and_a_golden_tree():
-    families = (alexnet, bytenet, convnext, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, resnet, vgg)
+    families = (
+        *(alexnet, bytenet, convnext, crepe, efficientnet, graphnet, mlp, mobilenet, mobilenetv3, quartznet, resnet),
+        *(silero, tcn, vgg, wavecnn),
+    )
     constants = [value for family in families for value in vars(family).values() if isinstance(value, nn.Module)]
     assert {id(value) for value in constants} == {id(value) for value in zoo.MODELS.values()}
     assert set(trees()) == set(zoo.MODELS)
