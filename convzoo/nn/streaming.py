@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from convzoo.nn.layers import STREAM
@@ -62,7 +63,7 @@ class Streaming(NamedTuple):
             )
         return state
 
-    def step(self, chunk: Float[Array, "batch time channels"], state: State) -> tuple[Any, State]:
+    def step(self, chunk: Float[Array | np.ndarray, "batch time channels"], state: State) -> tuple[Any, State]:
         """What the network can tell by the end of ``chunk``, and the state after it."""
         stride = self.stride(chunk.shape[2])
         x = jnp.concatenate([state.waiting, jnp.asarray(chunk, state.waiting.dtype)], axis=1)
