@@ -172,3 +172,48 @@ def stretches(key: Key[Array, ""], span: Int[Array, "batch 1"], widest: int, siz
     first = random.uniform(begin, span.shape) * jnp.maximum(span - width, 0)
     slot = jnp.arange(size)
     return (slot < first) | (slot >= first + width)
+
+
+def channel(
+    x: Float[Array, "batch samples 1"],
+    length: Int[Array, " batch"],
+    key: Key[Array, ""],
+    *,
+    decibels: float = 12,
+    points: int = 8,
+    least: float = 5,
+    most: float = 45,
+) -> Float[Array, "batch samples 1"]:
+    """Sounds as through another microphone in another room.
+
+    Args:
+      x: sounds, zeros after each one's length.
+      length: samples of each.
+      key: what follows from it is all that is random.
+      decibels: the standard deviation of the gain at each of ``points`` frequencies, evenly spread over the octaves;
+        between them it is interpolated.
+      least, most: the bounds of the signal-to-noise ratio, in decibels; the noise is anything from white to brown.
+    """
+    batch, size, _ = x.shape
+    shape, level, colour, hiss = random.split(key, 4)
+    bins = jnp.arange(1, size // 2 + 2)
+    where = jnp.log2(bins) / jnp.log2(bins[-1]) * 2 - 1  # the upper half of the octaves is all that is heard
+    gain = hat(jnp.maximum(where, 0) * (points - 1), points) @ random.normal(shape, (points, batch)) * decibels
+    x = filtered(x[..., 0], 10 ** (gain.T / 20))
+    slope = random.uniform(colour, (batch, 1), maxval=1.0)
+    noise = filtered(random.normal(hiss, x.shape), jnp.maximum(bins, size // 100) ** -slope)
+    inside = jnp.arange(size) < length[:, None]
+    ratio = 10 ** (-random.uniform(level, (batch, 1), minval=least, maxval=most) / 20)
+    y = (x + noise * ratio * loudness(x, inside) / loudness(noise, inside)) * inside
+    return (y / loudness(y, inside))[..., None]
+
+
+def filtered(x: Float[Array, "batch samples"], gain: Float[Array, "batch bins"]) -> Float[Array, "batch samples"]:
+    """Each frequency of a sound times a gain, none of them delayed."""
+    return jnp.fft.irfft(jnp.fft.rfft(x) * gain, x.shape[1])
+
+
+def loudness(x: Float[Array, "batch samples"], inside: Array) -> Float[Array, "batch 1"]:
+    """The root mean square of each sound."""
+    power = (jnp.square(x) * inside).sum(axis=1, keepdims=True) / inside.sum(axis=1, keepdims=True)
+    return jnp.sqrt(jnp.maximum(power, 1e-12))

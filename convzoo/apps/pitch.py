@@ -1,0 +1,81 @@
+"""The pitch of a voice or an instrument every 10 ms, by CREPE.
+
+    for pitch in contour(network("crepe_tiny"), recordings.blocks(path, pitch.RATE)): ...
+
+Frames of 1024 samples at 16 kHz are centred on multiples of 160 samples, mean and standard deviation taken out. A
+frame's pitch is the mean of the nine bins around the likeliest, weighted as torchcrepe's ``weighted_argmax`` does, but
+without the noise that torchcrepe adds to every bin.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import convzoo.zoo as zoo
+from convzoo.core import audio
+from convzoo.models.crepe import FRAME
+
+RATE, HOP = 16_000, 160
+FRAMES = 128  # at once
+CENTS = 1997.3794084376191  # of the lowest bin, over 10 Hz
+BIN = 20.0  # cents
+VOICED = 0.5  # from this confidence on there is a pitch
+
+
+class Pitch(NamedTuple):
+    """Frame i is ``(first + i) / 100`` s into the sound; confidence 0 to 1."""
+
+    first: int
+    hertz: Float[np.ndarray, " frames"]
+    confidence: Float[np.ndarray, " frames"]
+
+
+Network = Callable[[Float[Array, "frames samples"]], tuple[Array, Array]]
+
+
+def network(name: str = "crepe_tiny", source: str | None = None) -> Network:
+    """Frames [128, 1024] -> (hertz, confidence), with the weights that ``convzoo.load`` finds."""
+    model, variables, _ = zoo.load(name, source)
+    run = jax.jit(functools.partial(pitches, model))
+    return lambda frames: run(variables, frames)
+
+
+def pitches(model: Any, variables: Any, frames: Array) -> tuple[Array, Array]:
+    """(hertz, confidence) of each frame."""
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    deviation = jnp.sqrt(jnp.square(frames).sum(axis=1, keepdims=True) / (FRAME - 1))
+    logits, _ = model.apply(variables, (frames / jnp.maximum(deviation, 1e-10))[..., None], train=False)
+    chance = jax.nn.sigmoid(logits)
+    best = chance.argmax(axis=1)
+    near = jnp.abs(jnp.arange(chance.shape[1]) - best[:, None]) <= 4
+    weight = jnp.where(near, jax.nn.sigmoid(chance), 0)  # a sigmoid of a probability: torchcrepe's, as published
+    cents = (weight * (CENTS + BIN * jnp.arange(chance.shape[1]))).sum(axis=1) / weight.sum(axis=1)
+    return 10 * 2 ** (cents / 1200), chance.max(axis=1)
+
+
+def contour(find: Network, blocks: Iterable[np.ndarray]) -> Iterator[Pitch]:
+    """The pitch of a sound that comes in blocks of samples at 16 kHz, 128 frames at a time."""
+    first, waiting = 0, np.zeros(FRAME // 2, np.float32)
+    span = HOP * (FRAMES - 1) + FRAME
+
+    def told(samples: np.ndarray, count: int) -> Pitch:
+        frames = audio.frame(jnp.asarray(samples[None]), FRAME, HOP)[0]
+        hertz, confidence = find(frames)
+        return Pitch(first, np.asarray(hertz)[:count], np.asarray(confidence)[:count])
+
+    total = 0
+    for block in blocks:
+        total += len(block)
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= span:
+            yield told(waiting[:span], FRAMES)
+            first, waiting = first + FRAMES, waiting[HOP * FRAMES :]
+    waiting = np.pad(waiting, (0, FRAME // 2))
+    while (left := 1 + total // HOP - first) > 0:
+        yield told(np.pad(waiting, (0, span))[:span], min(left, FRAMES))
+        first, waiting = first + FRAMES, waiting[HOP * FRAMES :]

@@ -1,0 +1,171 @@
+"""Sets of spoken words: eSpeak NG's voices, people's recordings of the digits, Speech Commands' folders.
+
+Sounds are 16-bit samples until they are features: log-mels, or the waveform itself.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from convzoo.core import audio
+from convzoo.data import augment, home, recordings
+from convzoo.data.sources import DIGITS, Source, _pad, _text
+
+HOP, WINDOW, MELS = 80, 200, 40  # at 8 kHz: 10 ms, 25 ms
+FEATURES = ("log_mel", "wave")
+
+
+@dataclass(frozen=True)
+class Sounds(Source):
+    """Words of at most ``longest`` samples. input float32 [batch, longest / HOP, 40] log-mel or [batch, longest, 1]
+    waveform, zeros after ``length``.
+
+    From a log-mel each band's mean over the sound is taken away; a waveform is scaled to a root mean square of 1.
+
+    Attributes:
+      features: "log_mel" or "wave".
+      augment: of each training example speed, start, timbre and more are changed.
+      channel: before that, as through another microphone in another room: loudness by frequency, and noise.
+    """
+
+    features: str = "log_mel"
+    augment: bool = True
+    channel: bool = False
+
+    rate: ClassVar[int] = 8_000  # samples per second
+    longest: ClassVar[int] = 8_000  # samples
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.features not in FEATURES:
+            raise ValueError(f"features={self.features!r} is unknown; known are {', '.join(FEATURES)}")
+
+    def _build(self, split):
+        sounds = [np.asarray(example["audio"])[: self.longest] for example in self._stored(split)]
+        samples = np.array([len(sound) for sound in sounds], np.int32)
+        waves = _pad(sounds, self.longest).astype(np.float32) / 32768
+        if self.features == "wave" or self.channel:
+            level = np.sqrt(np.square(waves).sum(axis=1) / samples)
+            return {"input": (waves / np.maximum(level, 1e-6)[:, None])[..., None], "length": samples}
+        features = [log_mel(*piece) for piece in _pieces(waves, samples)]
+        return {"input": np.concatenate(features)[: len(waves)], "length": frames(samples)}
+
+    def batch(self, rows, mask, key=None):
+        x, length = rows["input"], rows["length"]
+        changing = self.augment and key is not None
+        if self.channel:
+            x = augment.channel(x, length, jax.random.fold_in(key, 1)) if changing else x
+            if self.features == "log_mel":
+                x, length = log_mel(x[..., 0] / 8, length), frames(length)
+        if changing:
+            change = {"log_mel": augment.log_mel, "wave": augment.wave}[self.features]
+            x, length = change(x, length, key)
+        return {"input": x, "length": length, "label": rows["label"], "mask": mask}
+
+    def show(self, split, index):
+        stored = self._stored(split)[index]
+        told = {name: _text(stored[name]) for name in ("voice", "accent") if name in stored}
+        return {"samples": (np.asarray(stored["audio"]) / 32768).round(4).tolist(), "rate": self.rate, **told}
+
+
+def frames(samples: Any) -> Any:
+    """How many frames so many samples have."""
+    return -(-samples // HOP)
+
+
+@jax.jit
+def log_mel(waves: Array, samples: Array) -> Array:
+    """[batch, longest] -> [batch, longest / HOP, MELS], each band without its mean; zeros after each sound."""
+    x = audio.log_mel(waves, rate=8_000, n_fft=256, window_length=WINDOW, hop=HOP, n_mels=MELS, floor=1e-6)
+    x, length = x[:, : waves.shape[1] // HOP], frames(samples)  # without the frame centred on the end
+    inside = (jnp.arange(x.shape[1]) < length[:, None])[..., None]
+    mean = jnp.sum(x * inside, axis=1, keepdims=True) / length[:, None, None]
+    return (x - mean) * inside
+
+
+def _pieces(waves: np.ndarray, samples: np.ndarray, size: int = 256):
+    """Pieces of one shape, the last filled up, so that one trace does for all."""
+    short = -len(waves) % size
+    waves, samples = np.pad(waves, ((0, short), (0, 0))), np.pad(samples, (0, short), constant_values=1)
+    return zip(waves.reshape(-1, size, waves.shape[1]), samples.reshape(-1, size), strict=True)
+
+
+@dataclass(frozen=True)
+class Heard(Sounds):
+    """Digits spoken by eSpeak NG's voices; at most 0.8 s.
+
+    Splits: "test" has voices that are not in "train", "test_accent" accents that are not, "test_both" neither.
+    """
+
+    name: ClassVar[str] = "digits_heard"
+    splits: ClassVar[tuple[str, ...]] = ("train", "test", "test_accent", "test_both")
+    longest: ClassVar[int] = 6_400
+
+
+# --- the free spoken digit dataset ----------------------------------------------------------------------------------
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+TESTED = 5  # of each speaker and digit, the first so many recordings are for the test
+
+
+@dataclass(frozen=True)
+class Recorded(Sounds):
+    """Digits spoken by six people: the Free Spoken Digit Dataset (Z. Jackson and others, CC BY-SA 4.0); at most 1 s.
+
+    ``folder`` holds its files, ``DIGIT_SPEAKER_INDEX.wav``; it is absolute, or found from the data folder.
+
+    Splits: the official ones, "test" being index 0 to 4; with ``left_out``, all recordings of one speaker are the test
+    and those of the others "train".
+    """
+
+    folder: str = "fsdd"
+    left_out: str = ""
+
+    name: ClassVar[str] = "digits_recorded"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.left_out and self.left_out not in SPEAKERS:
+            raise ValueError(f"left_out={self.left_out!r} is no speaker; there are {', '.join(SPEAKERS)}")
+
+    def _stored(self, split):
+        self._check(split)
+        everything = _fsdd(home.folder() / Path(self.folder).expanduser(), self.rate)
+        if self.left_out:
+            return [each for each in everything if (each["speaker"] == self.left_out) == (split == "test")]
+        return [each for each in everything if (each["index"] < TESTED) == (split == "test")]
+
+    def show(self, split, index):
+        return super().show(split, index) | {"voice": self._stored(split)[index]["speaker"]}
+
+
+@functools.lru_cache(maxsize=2)
+def _fsdd(folder: Path, rate: int) -> list[dict[str, Any]]:
+    """Every recording, in the order of the files' names.
+
+    Raises:
+      FileNotFoundError: the folder is not there, or holds no such files.
+      Unreadable: a file cannot be read.
+    """
+    found = []
+    for path in sorted(folder.glob("*.wav")):
+        digit, speaker, index = [*path.stem.split("_"), "", ""][:3]
+        if digit in DIGITS and index.isdecimal():
+            about = {"label": int(digit), "speaker": speaker, "index": int(index)}
+            found.append({"audio": as_16_bit(recordings.read(path, rate)), **about})
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no DIGIT_SPEAKER_INDEX.wav; give the folder of the Free Spoken Digit Dataset's recordings "
+            "(github.com/Jakobovski/free-spoken-digit-dataset): folder="
+        )
+    return found
+
+
+def as_16_bit(samples: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
