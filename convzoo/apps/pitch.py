@@ -8,6 +8,7 @@ without the noise that torchcrepe adds to every bin.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float
 
 import convzoo.zoo as zoo
 from convzoo.core import audio
+from convzoo.data import recordings
 from convzoo.models.crepe import FRAME
 
 RATE, HOP = 16_000, 160
@@ -60,22 +62,10 @@ def pitches(model: Any, variables: Any, frames: Array) -> tuple[Array, Array]:
 
 def contour(find: Network, blocks: Iterable[np.ndarray]) -> Iterator[Pitch]:
     """The pitch of a sound that comes in blocks of samples at 16 kHz, 128 frames at a time."""
-    first, waiting = 0, np.zeros(FRAME // 2, np.float32)
-    span = HOP * (FRAMES - 1) + FRAME
-
-    def told(samples: np.ndarray, count: int) -> Pitch:
-        frames = audio.frame(jnp.asarray(samples[None]), FRAME, HOP)[0]
-        hertz, confidence = find(frames)
-        return Pitch(first, np.asarray(hertz)[:count], np.asarray(confidence)[:count])
-
-    total = 0
-    for block in blocks:
-        total += len(block)
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) >= span:
-            yield told(waiting[:span], FRAMES)
-            first, waiting = first + FRAMES, waiting[HOP * FRAMES :]
-    waiting = np.pad(waiting, (0, FRAME // 2))
-    while (left := 1 + total // HOP - first) > 0:
-        yield told(np.pad(waiting, (0, span))[:span], min(left, FRAMES))
-        first, waiting = first + FRAMES, waiting[HOP * FRAMES :]
+    span, half = HOP * (FRAMES - 1) + FRAME, np.zeros(FRAME // 2, np.float32)
+    for start, samples, _ in recordings.sliced(itertools.chain([half], blocks, [half]), span, HOP * FRAMES):
+        count = 1 + (len(samples) - FRAME) // HOP
+        if count > 0:
+            frames = audio.frame(jnp.asarray(np.pad(samples, (0, span - len(samples)))[None]), FRAME, HOP)[0]
+            hertz, confidence = find(frames)
+            yield Pitch(start // HOP, np.asarray(hertz)[:count], np.asarray(confidence)[:count])

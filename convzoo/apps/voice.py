@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 import convzoo.zoo as zoo
+from convzoo.data import recordings
 from convzoo.models.silero import CHUNK
 from convzoo.nn import Streaming
 
@@ -37,16 +38,10 @@ def network(source: str | None = None) -> Streaming:
 
 def probabilities(stream: Streaming, blocks: Iterable[np.ndarray], chunks: int = 32) -> Iterator[np.ndarray]:
     """How likely somebody speaks, one number every 512 samples at 16 kHz; the last ones are filled up with zeros."""
-    state, waiting, size = stream.init_state(), np.zeros(0, np.float32), chunks * CHUNK
-    for block in blocks:
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) >= size:
-            y, state = stream.step(waiting[None, :size, None], state)
-            yield np.asarray(jax.nn.sigmoid(y))[0, :, 0]
-            waiting = waiting[size:]
-    if left := -(-len(waiting) // CHUNK):
-        y, _ = stream.step(np.pad(waiting, (0, size - len(waiting)))[None, :, None], state)
-        yield np.asarray(jax.nn.sigmoid(y))[0, :left, 0]
+    state, size = stream.init_state(), chunks * CHUNK
+    for _, samples, _ in recordings.sliced(blocks, size):
+        y, state = stream.step(np.pad(samples, (0, size - len(samples)))[None, :, None], state)
+        yield np.asarray(jax.nn.sigmoid(y))[0, : -(-len(samples) // CHUNK), 0]
 
 
 def speech(stream: Streaming, blocks: Iterable[np.ndarray]) -> Iterator[Segment]:

@@ -6,7 +6,7 @@ Reading is soundfile's, resampling soxr's (librosa's own; both come with the ext
 does not fit into the memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +71,23 @@ def blocks(path: Path, rate: int) -> Iterator[np.ndarray]:
                 yield piece
             if last:
                 return
+
+
+def resampled(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Samples of one channel at another rate."""
+    return need("soxr", extra="audio").resample(samples.astype(np.float32), rate, new_rate)
+
+
+def sliced(blocks: Iterable[np.ndarray], size: int, hop: int = 0) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """Blocks in pieces of ``size`` samples, one every ``hop`` (0: ``size``): (first sample, piece, whether it is the
+    last). The last is as short as what is left."""
+    hop, start, waiting = hop or size, 0, np.zeros(0, np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) > size:
+            yield start, waiting[:size], False
+            start, waiting = start + hop, waiting[hop:]
+    yield start, waiting, True
 
 
 def taken(path: Path, file: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from convzoo.data import augment, graphs, home
 
 DIGITS = tuple("0123456789")
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, Any]
 
 

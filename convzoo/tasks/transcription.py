@@ -110,7 +110,8 @@ def beam(log_probabilities: Float[np.ndarray, "time classes"], width: int = 8) -
         after: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [-np.inf, -np.inf])
 
         def add(string: tuple[int, ...], ending: int, value: float, after: Any = after) -> None:
-            after[string][ending] = np.logaddexp(after[string][ending], value)
+            if value > -np.inf:
+                after[string][ending] = np.logaddexp(after[string][ending], value)
 
         for string, (still, spoken) in beams.items():
             either = np.logaddexp(still, spoken)

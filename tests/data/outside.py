@@ -1,10 +1,13 @@
 """Small stand-ins for sets that come from outside: made of noise, in the real sets' form."""
 
 import gzip
+import wave
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from convzoo.data.sounds import SPEAKERS
 
 
 def write_folder(folder: Path, counts: dict[str, int], classes: tuple[str, ...] = ("dark", "light")) -> Path:
@@ -30,4 +33,23 @@ def write_fashion(folder: Path, examples: int = 20) -> Path:
             head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
             path = folder / f"{split}-{part}-ubyte.gz"
             path.write_bytes(gzip.compress(head + values.tobytes()))
+    return folder
+
+
+def write_recordings(folder: Path, indices: tuple[int, ...] = (0, 1, 10, 11)) -> Path:
+    """Recordings in the form of the Free Spoken Digit Dataset; a digit is a tone, a speaker its loudness."""
+    folder.mkdir(exist_ok=True, parents=True)
+    random = np.random.default_rng(0)
+    for digit in range(10):
+        for number, speaker in enumerate(SPEAKERS):
+            for index in indices:
+                time = np.arange(random.integers(2000, 4000)) / 8000
+                tone = np.sin(2 * np.pi * (300 + 150 * digit) * time) / (number + 2)
+                tone += 0.01 * random.normal(size=len(time))
+                path = folder / f"{digit}_{speaker}_{index}.wav"
+                with wave.open(str(path), "wb") as file:
+                    file.setnchannels(1)
+                    file.setsampwidth(2)
+                    file.setframerate(8000)
+                    file.writeframes((tone * 16000).astype("<i2").tobytes())
     return folder
