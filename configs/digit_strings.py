@@ -5,8 +5,8 @@
 DIR holds the recordings of the Free Spoken Digit Dataset. What it learns is what convzoo listen hears by default.
 
 Source: its 2,400 recordings to train on (official split) and the 4,020 synthetic ones of digits_heard, joined at
-random, 0 to 7 digits a string, gaps of up to 0.4 s, silence of up to 2 s after them, noise; tested on 300 strings of its
-300 recordings to test on, with noise of 15 to 45 dB.
+random, 0 to 7 digits a string, gaps of up to 0.4 s, silence of up to 2 s after them, noise; tested on 300 strings of
+its 300 recordings to test on, with noise of 15 to 45 dB.
 
 Expected: a word error rate under 5 %, not yet run; about 15 min on 2 CPU cores.
 """

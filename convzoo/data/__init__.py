@@ -19,6 +19,7 @@ from convzoo.data.pictures import Pictures as Pictures
 from convzoo.data.pictures import Tfds as Tfds
 from convzoo.data.pipeline import Batches as Batches
 from convzoo.data.pipeline import load as load
+from convzoo.data.sounds import Commands as Commands
 from convzoo.data.sounds import Heard as Heard
 from convzoo.data.sounds import Recorded as Recorded
 from convzoo.data.sources import Drawn as Drawn

@@ -73,6 +73,11 @@ def blocks(path: Path, rate: int) -> Iterator[np.ndarray]:
                 return
 
 
+def as_16_bit(samples: np.ndarray) -> np.ndarray:
+    """Samples of -1..1 as int16."""
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+
+
 def resampled(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """Samples of one channel at another rate."""
     return need("soxr", extra="audio").resample(samples.astype(np.float32), rate, new_rate)

@@ -16,6 +16,7 @@ from jaxtyping import Array
 from convzoo.core import audio
 from convzoo.data import augment, home, recordings
 from convzoo.data.sources import DIGITS, Source, _pad, _text
+from convzoo.extras import need
 
 HOP, WINDOW, MELS = 80, 200, 40  # at 8 kHz: 10 ms, 25 ms
 FEATURES = ("log_mel", "wave")
@@ -40,6 +41,7 @@ class Sounds(Source):
 
     rate: ClassVar[int] = 8_000  # samples per second
     longest: ClassVar[int] = 8_000  # samples
+    mels: ClassVar[int] = MELS
 
     def __post_init__(self):
         super().__post_init__()
@@ -49,20 +51,25 @@ class Sounds(Source):
     def _build(self, split):
         sounds = [np.asarray(example["audio"])[: self.longest] for example in self._stored(split)]
         samples = np.array([len(sound) for sound in sounds], np.int32)
-        waves = _pad(sounds, self.longest).astype(np.float32) / 32768
-        if self.features == "wave" or self.channel:
+        waves = _pad(sounds, self.longest)
+        if self.channel:
+            return {"input": waves, "length": samples}
+        waves = waves / np.float32(32768)
+        if self.features == "wave":
             level = np.sqrt(np.square(waves).sum(axis=1) / samples)
             return {"input": (waves / np.maximum(level, 1e-6)[:, None])[..., None], "length": samples}
-        features = [log_mel(*piece) for piece in _pieces(waves, samples)]
-        return {"input": np.concatenate(features)[: len(waves)], "length": frames(samples)}
+        features = [log_mel(*piece, self.rate, self.mels) for piece in _pieces(waves, samples)]
+        return {"input": np.concatenate(features)[: len(waves)], "length": frames(samples, self.rate)}
 
     def batch(self, rows, mask, key=None):
         x, length = rows["input"], rows["length"]
         changing = self.augment and key is not None
-        if self.channel:
+        if self.channel:  # the sounds are as they were recorded
+            x = x.astype(jnp.float32) / 32768
+            x = (x / augment.loudness(x, jnp.arange(self.longest) < length[:, None]))[..., None]
             x = augment.channel(x, length, jax.random.fold_in(key, 1)) if changing else x
             if self.features == "log_mel":
-                x, length = log_mel(x[..., 0] / 8, length), frames(length)
+                x, length = log_mel(x[..., 0] / 8, length, self.rate, self.mels), frames(length, self.rate)
         if changing:
             change = {"log_mel": augment.log_mel, "wave": augment.wave}[self.features]
             x, length = change(x, length, key)
@@ -74,16 +81,18 @@ class Sounds(Source):
         return {"samples": (np.asarray(stored["audio"]) / 32768).round(4).tolist(), "rate": self.rate, **told}
 
 
-def frames(samples: Any) -> Any:
-    """How many frames so many samples have."""
-    return -(-samples // HOP)
+def frames(samples: Any, rate: int = 8_000) -> Any:
+    """How many frames of 10 ms so many samples have."""
+    return -(-samples // (rate // 100))
 
 
-@jax.jit
-def log_mel(waves: Array, samples: Array) -> Array:
-    """[batch, longest] -> [batch, longest / HOP, MELS], each band without its mean; zeros after each sound."""
-    x = audio.log_mel(waves, rate=8_000, n_fft=256, window_length=WINDOW, hop=HOP, n_mels=MELS, floor=1e-6)
-    x, length = x[:, : waves.shape[1] // HOP], frames(samples)  # without the frame centred on the end
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def log_mel(waves: Array, samples: Array, rate: int = 8_000, mels: int = MELS) -> Array:
+    """[batch, longest] -> [batch, frames, mels], 25 ms each, each band without its mean; zeros after each sound."""
+    hop, window = rate // 100, rate // 40
+    n_fft = 2 ** (window - 1).bit_length()
+    x = audio.log_mel(waves, rate=rate, n_fft=n_fft, window_length=window, hop=hop, n_mels=mels, floor=1e-6)
+    x, length = x[:, : waves.shape[1] // hop], frames(samples, rate)  # without the frame centred on the end
     inside = (jnp.arange(x.shape[1]) < length[:, None])[..., None]
     mean = jnp.sum(x * inside, axis=1, keepdims=True) / length[:, None, None]
     return (x - mean) * inside
@@ -158,7 +167,7 @@ def _fsdd(folder: Path, rate: int) -> list[dict[str, Any]]:
         digit, speaker, index = [*path.stem.split("_"), "", ""][:3]
         if digit in DIGITS and index.isdecimal():
             about = {"label": int(digit), "speaker": speaker, "index": int(index)}
-            found.append({"audio": as_16_bit(recordings.read(path, rate)), **about})
+            found.append({"audio": recordings.as_16_bit(recordings.read(path, rate)), **about})
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no DIGIT_SPEAKER_INDEX.wav; give the folder of the Free Spoken Digit Dataset's recordings "
@@ -167,5 +176,28 @@ def _fsdd(folder: Path, rate: int) -> list[dict[str, Any]]:
     return found
 
 
-def as_16_bit(samples: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+# --- speech commands ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Commands(Sounds):
+    """Speech Commands v2, 35 words, at most 1 s at 16 kHz (``builders/speech_commands35.py`` says where it comes from).
+
+    Its features are 64 log-mels, or the waveform. They are made when they are needed: the whole set of them is larger
+    than the recordings, which take 3.4 GB.
+    """
+
+    channel: bool = True
+
+    name: ClassVar[str] = "speech_commands35"
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    rate: ClassVar[int] = 16_000
+    longest: ClassVar[int] = 16_000
+    mels: ClassVar[int] = 64
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        need("tensorflow_datasets", extra="data")
+        from convzoo.data.builders.speech_commands35 import WORDS
+
+        return WORDS

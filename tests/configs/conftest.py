@@ -7,7 +7,7 @@ import pytest
 
 from convzoo import data
 from tests.data.conftest import data_folder as data_folder
-from tests.data.outside import write_fashion, write_folder, write_recordings
+from tests.data.outside import write_commands, write_fashion, write_folder, write_recordings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,3 +18,4 @@ def outside(data_folder: Path) -> None:
             write_folder(data_folder / "garments", {"train": 2, "test": 1}, data.FashionMnist.classes)
             write_fashion(data_folder / "fashion_mnist")
             write_recordings(data_folder / "fsdd")
+            write_commands(data_folder / "speech_commands", data.Commands().classes)

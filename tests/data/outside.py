@@ -46,10 +46,31 @@ def write_recordings(folder: Path, indices: tuple[int, ...] = (0, 1, 10, 11)) ->
                 time = np.arange(random.integers(2000, 4000)) / 8000
                 tone = np.sin(2 * np.pi * (300 + 150 * digit) * time) / (number + 2)
                 tone += 0.01 * random.normal(size=len(time))
-                path = folder / f"{digit}_{speaker}_{index}.wav"
-                with wave.open(str(path), "wb") as file:
-                    file.setnchannels(1)
-                    file.setsampwidth(2)
-                    file.setframerate(8000)
-                    file.writeframes((tone * 16000).astype("<i2").tobytes())
+                write_sound(folder / f"{digit}_{speaker}_{index}.wav", tone / 2, 8000)
     return folder
+
+
+def write_commands(folder: Path, words: tuple[str, ...]) -> Path:
+    """The folder of the Speech Commands archive: of each word four recordings, one for validation and one to test."""
+    random = np.random.default_rng(0)
+    lists: dict[str, list[str]] = {"validation_list.txt": [], "testing_list.txt": []}
+    for word in words:
+        (folder / word).mkdir(parents=True)
+        for index, name in enumerate(("validation_list.txt", "testing_list.txt", "", "")):
+            file = f"{word}/{index:08x}_nohash_0.wav"
+            write_sound(folder / file, 0.1 * random.normal(size=random.integers(9000, 16001)), 16_000)
+            lists.get(name, []).append(file)
+    (folder / "_background_noise_").mkdir()
+    write_sound(folder / "_background_noise_" / "pink_noise.wav", 0.1 * random.normal(size=20_000), 16_000)
+    for name, files in lists.items():
+        (folder / name).write_text("".join(f"{file}\n" for file in files))
+    return folder
+
+
+def write_sound(path: Path, samples: np.ndarray, rate: int) -> None:
+    """A 16-bit wav file, without soundfile."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
