@@ -12,16 +12,17 @@ from pathlib import Path
 
 import convzoo
 from convzoo import data, train
+from convzoo.train import Experiment, State
 from experiments import train as script
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+def trained(arguments: Sequence[str], command: str, kind: str) -> tuple[Experiment, State, Path] | int:
+    """The experiment that the arguments name, the last state of its run, and where ``--out`` is; or an exit status."""
+    arguments = list(arguments)
     if "--out" not in arguments[:-1]:
-        print("python -m experiments.export CONFIG --workdir DIR --out FILE.safetensors", file=sys.stderr)
+        print(f"python -m experiments.{command} CONFIG --workdir DIR --out {kind}", file=sys.stderr)
         return 2
     place = arguments.index("--out")
-    out = Path(arguments[place + 1])
     experiment, options = script.parse(arguments[:place] + arguments[place + 2 :])
     folder = train.Workdir(options.workdir or Path("runs") / options.config, experiment)
     try:
@@ -30,9 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = folder.restore(train.init(experiment, batches.example))
         if not int(state.step):
             raise ValueError(f"{folder.path} holds no checkpoint yet")
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
-        convzoo.save(out, experiment.model, variables)
     except (train.CheckpointError, ImportError, OSError, ValueError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return experiment, state, Path(arguments[place + 1])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    found = trained(sys.argv[1:] if arguments is None else arguments, "export", "FILE.safetensors")
+    if isinstance(found, int):
+        return found
+    experiment, state, out = found
+    try:
+        convzoo.save(out, experiment.model, {"params": state.params, "batch_stats": state.batch_stats})
+    except (ImportError, OSError, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     told = hashlib.sha256(out.read_bytes()).hexdigest()

@@ -231,8 +231,8 @@ def within(
         if core[0] <= middle < core[1]:
             first, last = extent(levels, middle, low, high)
             chance = round(float(np.exp(chances[a:b, best[a]].max())), 4)
-            seconds = (round(max(start + place, 0) * HOP / RATE, 2) for place in (first, last))
-            yield Word(known[best[a]], *seconds, chance)
+            begin, end = (round(max(start + place, 0) * HOP / RATE, 2) for place in (first, last))
+            yield Word(known[best[a]], begin, end, chance)
 
 
 def extent(levels: np.ndarray, middle: int, low: int, high: int) -> tuple[int, int]:

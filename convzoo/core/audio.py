@@ -138,8 +138,8 @@ def overlap_add(x: Float[Array, "batch frames size"], hop: int) -> Float[Array, 
     batch, frames, size = x.shape
     pieces = -(-size // hop)  # every frame is laid out as so many pieces of one hop, each added in its own shift
     x = jnp.pad(x, ((0, 0), (0, 0), (0, pieces * hop - size))).reshape(batch, frames, pieces, hop)
-    shifted = (jnp.pad(x[:, :, i], ((0, 0), (i, pieces - 1 - i), (0, 0))) for i in range(pieces))
-    return sum(shifted).reshape(batch, -1)[:, : size + hop * (frames - 1)]
+    shifted = [jnp.pad(x[:, :, i], ((0, 0), (i, pieces - 1 - i), (0, 0))) for i in range(pieces)]
+    return functools.reduce(jnp.add, shifted).reshape(batch, -1)[:, : size + hop * (frames - 1)]
 
 
 def mel_filterbank(

@@ -63,14 +63,14 @@ class Sounds(Source):
 
     def batch(self, rows, mask, key=None):
         x, length = rows["input"], rows["length"]
-        changing = self.augment and key is not None
+        key = key if self.augment else None
         if self.channel:  # the sounds are as they were recorded
             x = x.astype(jnp.float32) / 32768
             x = (x / augment.loudness(x, jnp.arange(self.longest) < length[:, None]))[..., None]
-            x = augment.channel(x, length, jax.random.fold_in(key, 1)) if changing else x
+            x = x if key is None else augment.channel(x, length, jax.random.fold_in(key, 1))
             if self.features == "log_mel":
                 x, length = log_mel(x[..., 0] / 8, length, self.rate, self.mels), frames(length, self.rate)
-        if changing:
+        if key is not None:
             change = {"log_mel": augment.log_mel, "wave": augment.wave}[self.features]
             x, length = change(x, length, key)
         return {"input": x, "length": length, "label": rows["label"], "mask": mask}

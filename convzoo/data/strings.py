@@ -128,7 +128,7 @@ def drawn(rows: dict[str, Array], key: Array, mask: Array, bucket: Bucket, *, au
     """A batch of new strings."""
     join, room, change = random.split(key, 3)
     waves, length, label, _ = joined(rows, join, len(mask), bucket)
-    limits = {"decibels": 9.0, "least": 5.0} if augmented else {"decibels": 0.0, "least": 15.0}
+    limits: dict[str, Any] = {"decibels": 9.0, "least": 5.0} if augmented else {"decibels": 0.0, "least": 15.0}
     waves = augment.channel(waves[..., None], length, room, **limits)[..., 0] / 8
     x, length = log_mel(waves, length), frames(length)
     if augmented:

@@ -66,3 +66,44 @@ def picture(
         figure.savefig(path, dpi=110)
     finally:
         pyplot.close(figure)
+
+
+def filters(path: Path, kernel: np.ndarray, rate: int, bank: np.ndarray) -> np.ndarray:
+    """Draws the filters of a first layer over waveforms with their frequency responses, beside a mel filterbank.
+
+    All are sorted by the frequency that each lets through most.
+
+    Args:
+      path: where the picture goes.
+      kernel: [taps, filters].
+      rate: samples per second.
+      bank: the mel filters, [bins from 0 to rate / 2, bands].
+
+    Returns:
+      The frequencies, ascending, in hertz.
+    """
+    need("matplotlib", extra="plots").use("agg")
+    pyplot = need("matplotlib.pyplot", extra="plots")
+    response = np.abs(np.fft.rfft(kernel, 1024, axis=0))
+    frequencies = np.fft.rfftfreq(1024, 1 / rate)
+    peaks = frequencies[response.argmax(axis=0)]
+    order = np.argsort(peaks, kind="stable")
+    response, kernel = (each[:, order] / np.abs(each).max(axis=0)[order] for each in (response, kernel))
+    figure, axes = pyplot.subplots(1, 4, figsize=(13, 3.6), constrained_layout=True)
+    try:
+        extent = (0, 1000 * len(kernel) / rate, 0, len(order))
+        axes[0].imshow(kernel.T, origin="lower", aspect="auto", extent=extent, cmap="RdBu", vmin=-1, vmax=1)
+        axes[0].set(title="learned filters", xlabel="ms", ylabel="filter, by frequency")
+        for axis, values, title in ((axes[1], response, "their responses"), (axes[2], bank, "mel filters")):
+            extent = (0, values.shape[1], 0, rate / 2000)
+            axis.imshow(values / values.max(axis=0), origin="lower", aspect="auto", extent=extent, cmap="magma")
+            axis.set(title=title, ylabel="kHz", xlabel="filter")
+        centres = np.linspace(0, rate / 2, len(bank))[bank.argmax(axis=0)]
+        for values, told in ((peaks[order], "learned"), (centres, "mel")):
+            axes[3].plot(np.linspace(0, 1, len(values)), values, ".-", label=told)
+        axes[3].set(title="peak frequency", xlabel="filter, of all", ylabel="Hz")
+        axes[3].legend()
+        figure.savefig(path, dpi=100)
+    finally:
+        pyplot.close(figure)
+    return peaks[order]

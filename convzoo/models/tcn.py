@@ -8,6 +8,7 @@ stream (``convzoo.nn.Streaming``).
 from collections import OrderedDict
 from typing import Any
 
+import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -61,7 +62,7 @@ class WaveNet(Model):
         x = self.take(x, self.ranks)
         stem = Conv(self.width, self.window, padding="CAUSAL", name="stem", **own)
         x = features["stem"] = stem(x)
-        told = 0.0
+        told = jnp.zeros((), self.dtype)
         count = self.cycles * self.depth
         for index in range(count):
             own_block = {"dilation": 2 ** (index % self.depth), "last": index == count - 1, **plain}

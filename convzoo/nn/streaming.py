@@ -11,7 +11,7 @@ stride the samples that do not fill one yet; nothing else, so memory does not gr
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +84,7 @@ class Streaming(NamedTuple):
 
     def stride(self, channels: int) -> int:
         """How many samples there are to a place of the output."""
-        return stride_of(self.model, Variables(self.variables), channels)
+        return stride_of(cast(Any, self.model), Variables(self.variables), channels)
 
 
 class Variables:

@@ -1,6 +1,7 @@
 """People's recordings: splits, speakers, features; and their strings, whose labels are what was joined."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def test_batches(features, channel, recorded):
 def test_noise_has_the_stated_level():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(32, 4000, 1)), jnp.float32)
     length = jnp.full(32, 4000)
-    still = {"decibels": 0.0, "least": 10.0, "most": 10.0}
+    still: dict[str, Any] = {"decibels": 0.0, "least": 10.0, "most": 10.0}
     y = jax.jit(lambda key: augment.channel(x, length, key, **still))(jax.random.key(0))[..., 0]
     x = x[..., 0]
     share = (x * y).sum(1) / jnp.sqrt(jnp.square(x).sum(1) * jnp.square(y).sum(1))
