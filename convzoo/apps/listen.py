@@ -181,10 +181,8 @@ def lines(heard: Heard) -> Iterator[str]:
         yield f"  somebody speaks: {told or 'nowhere'}"
     if heard.pitch is not None:
         voiced = heard.pitch.hertz[heard.pitch.confidence >= pitch.VOICED]
-        spread = np.percentile(voiced, [10, 50, 90]) if len(voiced) else ()
-        yield "  pitch: " + (
-            " / ".join(f"{hertz:.0f}" for hertz in spread) + " Hz (10, 50, 90 %)" if len(voiced) else "none"
-        )
+        low, middle, high = np.percentile(voiced, [10, 50, 90]) if len(voiced) else (0, 0, 0)
+        yield f"  pitch: {f'{middle:.0f} Hz, 80 % of it from {low:.0f} to {high:.0f}' if len(voiced) else 'none'}"
     if heard.segments is None or heard.pitch is None:
         yield "  speech segments and pitch: pip install 'convzoo[hearing]'"
 
