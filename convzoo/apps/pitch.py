@@ -3,8 +3,8 @@
     for pitch in contour(network("crepe_tiny"), recordings.blocks(path, pitch.RATE)): ...
 
 Frames of 1024 samples at 16 kHz are centred on multiples of 160 samples, mean and standard deviation taken out. A
-frame's pitch is the mean of the nine bins around the likeliest, weighted as torchcrepe's ``weighted_argmax`` does, but
-without the noise that torchcrepe adds to every bin.
+frame's pitch is the mean of the nine bins around the likeliest, each weighted by how likely it is, as CREPE's authors
+have it; or by ``torchcrepe``, by a sigmoid of that, as in its ``weighted_argmax``, without the noise that it adds.
 """
 
 import functools
@@ -27,6 +27,7 @@ FRAMES = 128  # at once
 CENTS = 1997.3794084376191  # of the lowest bin, over 10 Hz
 BIN = 20.0  # cents
 VOICED = 0.5  # from this confidence on there is a pitch
+WEIGHTINGS: dict[str, Callable[[Array], Array]] = {"crepe": lambda chance: chance, "torchcrepe": jax.nn.sigmoid}
 
 
 class Pitch(NamedTuple):
@@ -40,14 +41,20 @@ class Pitch(NamedTuple):
 Network = Callable[[Float[Array, "frames samples"]], tuple[Array, Array]]
 
 
-def network(name: str = "crepe_tiny", source: str | None = None) -> Network:
-    """Frames [128, 1024] -> (hertz, confidence), with the weights that ``convzoo.load`` finds."""
+def network(name: str = "crepe_tiny", source: str | None = None, *, weighting: str = "crepe") -> Network:
+    """Frames [128, 1024] -> (hertz, confidence), with the weights that ``convzoo.load`` finds.
+
+    Raises:
+      ValueError: the weighting is neither "crepe" nor "torchcrepe".
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting={weighting!r} is unknown; known are {', '.join(WEIGHTINGS)}")
     model, variables, _ = zoo.load(name, source)
-    run = jax.jit(functools.partial(pitches, model))
+    run = jax.jit(functools.partial(pitches, model, WEIGHTINGS[weighting]))
     return lambda frames: run(variables, frames)
 
 
-def pitches(model: Any, variables: Any, frames: Array) -> tuple[Array, Array]:
+def pitches(model: Any, weigh: Callable[[Array], Array], variables: Any, frames: Array) -> tuple[Array, Array]:
     """(hertz, confidence) of each frame."""
     frames = frames - frames.mean(axis=1, keepdims=True)
     deviation = jnp.sqrt(jnp.square(frames).sum(axis=1, keepdims=True) / (FRAME - 1))
@@ -55,7 +62,7 @@ def pitches(model: Any, variables: Any, frames: Array) -> tuple[Array, Array]:
     chance = jax.nn.sigmoid(logits)
     best = chance.argmax(axis=1)
     near = jnp.abs(jnp.arange(chance.shape[1]) - best[:, None]) <= 4
-    weight = jnp.where(near, jax.nn.sigmoid(chance), 0)  # a sigmoid of a probability: torchcrepe's, as published
+    weight = jnp.where(near, weigh(chance), 0)
     cents = (weight * (CENTS + BIN * jnp.arange(chance.shape[1]))).sum(axis=1) / weight.sum(axis=1)
     return 10 * 2 ** (cents / 1200), chance.max(axis=1)
 

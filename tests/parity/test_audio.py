@@ -51,7 +51,7 @@ def test_pitches_are_torchcrepes(size, torchcrepe, torch, test_data, monkeypatch
         batch_size=128,
     )
     torchcrepe.decode.weighted_argmax.__dict__.pop("weights", None)
-    ours = list(pitch.contour(pitch.network(f"crepe_{size}"), [samples]))
+    ours = list(pitch.contour(pitch.network(f"crepe_{size}", weighting="torchcrepe"), [samples]))
     found = np.concatenate([each.hertz for each in ours])
     assert found.shape == hertz[0].shape
     np.testing.assert_allclose(np.concatenate([each.confidence for each in ours]), confidence[0], atol=1e-4)
