@@ -1,8 +1,9 @@
 """Strings of digits, transcribed: a small QuartzNet with CTC on the log-mel spectrogram of joined recordings.
 
-    python -m experiments.train digit_strings --data.folder DIR
+    python -m experiments.train digit_strings
 
-DIR holds the recordings of the Free Spoken Digit Dataset. What it learns is what convzoo listen hears by default.
+The recordings of the Free Spoken Digit Dataset are in ``fsdd`` in the data folder, or --data.folder DIR. What it learns
+is what convzoo listen hears by default.
 
 Source: its 2,400 recordings to train on (official split) and the 4,020 synthetic ones of digits_heard, joined at
 random, 0 to 7 digits a string, gaps of up to 0.4 s, silence of up to 2 s after them, noise; tested on 300 strings of

@@ -1,9 +1,9 @@
 """Ten digits, recorded: a 1-D residual network on the log-mel spectrogram of six people's recordings.
 
-    python -m experiments.train digits_recorded --data.folder DIR
+    python -m experiments.train digits_recorded
 
-DIR holds the recordings of the Free Spoken Digit Dataset. Five seeds, each speaker left out in turn, and training on
-synthetic voices alone: python -m experiments.hearing.
+The recordings of the Free Spoken Digit Dataset are in ``fsdd`` in the data folder, or --data.folder DIR. Five seeds,
+each speaker left out in turn, and training on synthetic voices alone: python -m experiments.hearing.
 
 Source: Z. Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0): 2,400 recordings to train
 on and 300 to test on at 8 kHz, the official split; 40 log-mels.

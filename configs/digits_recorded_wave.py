@@ -1,8 +1,8 @@
 """Ten digits, recorded: a small M5 on the raw waveform of six people's recordings.
 
-    python -m experiments.train digits_recorded_wave --data.folder DIR
+    python -m experiments.train digits_recorded_wave
 
-DIR holds the recordings of the Free Spoken Digit Dataset.
+The recordings of the Free Spoken Digit Dataset are in ``fsdd`` in the data folder, or --data.folder DIR.
 
 Source: as configs/digits_recorded.py; samples at 8 kHz, scaled to a root mean square of 1.
 

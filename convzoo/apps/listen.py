@@ -36,6 +36,7 @@ MARGIN, FAINT = 20, 45  # frames of silence before and after a sound, and decibe
 SIDE = (WINDOW - EVERY) // 2  # at a window's ends, where the one before or after it tells the words
 WEIGHTS = Path(__file__).with_name("digits.safetensors")
 SHA256 = "c0eedac21fba106d2194e266b29d34aabe4eeceac1c4657466f86c681a805354"
+SILENT = 3e-4  # the root mean square of a window (-70 dB of full scale) under which nothing is listened for
 QUIET = 25  # decibels under a word's loudest frame, where the word ends
 COLUMNS = 1_200  # of the overview that a picture is drawn from
 
@@ -194,7 +195,9 @@ def words(found: Listener, blocks: Iterable[np.ndarray]) -> Iterator[Word]:
     """The words of a sound at 8 kHz that comes in blocks."""
     before, margin = Word("", -1.0, -1.0, 0.0), np.zeros(MARGIN * HOP, np.float32)
     for start, samples, last in recordings.sliced(itertools.chain([margin], blocks, [margin]), WINDOW, EVERY):
-        wave, length = np.pad(samples, (0, WINDOW - len(samples)))[None], np.array([max(len(samples), 1)], np.int32)
+        if not len(samples) or np.square(samples).mean() < SILENT**2:
+            continue
+        wave, length = np.pad(samples, (0, WINDOW - len(samples)))[None], np.array([len(samples)], np.int32)
         chances, levels = (np.asarray(each)[0] for each in look(found.model, found.variables, wave, length))
         real = frames(int(length[0]))
         core = (SIDE if start else 0) // HOP, real if last else (WINDOW - SIDE) // HOP

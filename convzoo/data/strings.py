@@ -120,6 +120,7 @@ class Joined:
 
 def load(source: Strings, split: str, batch_size: int, seed: int) -> Joined:
     rows = source.arrays(split)
+    batch_size = batch_size if split == "train" else min(batch_size, source.tested)
     return Joined(source, jax.device_put(rows), batch_size, seed, len(rows["label"]))
 
 
