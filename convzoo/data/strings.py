@@ -19,14 +19,12 @@ from jax import random
 from jaxtyping import Array
 
 from convzoo.data import augment
-from convzoo.data.sounds import Heard, Recorded, frames, log_mel
+from convzoo.data.sounds import HOP, Heard, Recorded, frames, log_mel
 from convzoo.data.sources import Source, _pad
 
 VOICES = ("recorded", "heard", "both")
 MOST = 7  # digits of a string
 NONE = -1  # what labels are filled up with
-GAP, REST = 0.4, 2.0  # seconds at most: of silence before each digit, and after the last one of every fourth string
-LEAST = 1_600  # samples of a string, whatever is in it
 
 
 class Bucket(NamedTuple):
@@ -139,18 +137,17 @@ def drawn(rows: dict[str, Array], key: Array, mask: Array, bucket: Bucket, *, au
 
 def joined(rows: dict[str, Array], key: Array, batch: int, bucket: Bucket) -> tuple[Array, Array, Array, Array]:
     """Waves [batch, samples], their lengths, labels [batch, 7], and where each digit starts and ends [batch, 7, 2]."""
-    many, which, apart, loud, after, late = random.split(key, 6)
+    many, which, apart, loud = random.split(key, 4)
     count = random.randint(many, (batch, 1), bucket.least, bucket.most + 1)
     index = random.randint(which, (batch, MOST), 0, len(rows["label"]))
-    gaps = random.uniform(apart, (batch, MOST), maxval=GAP) * 8_000
-    rest = random.uniform(after, (batch,)) * jnp.where(random.bernoulli(late, 0.25, (batch,)), REST, GAP) * 8_000
+    gaps = random.uniform(apart, (batch, MOST + 1), minval=0.02, maxval=0.4) * 8_000
     gain = 10 ** (random.uniform(loud, (batch, MOST), minval=-6, maxval=6) / 20)
     own = rows["length"][index]
-    ends = jnp.cumsum(own + gaps.astype(jnp.int32), axis=1)
+    ends = jnp.cumsum(own + gaps[:, :MOST].astype(jnp.int32), axis=1)
     starts = ends - own
     there = (jnp.arange(MOST) < count) & (ends <= bucket.samples)
     last = jnp.max(jnp.where(there, ends, 0), axis=1)
-    length = jnp.clip(last + rest.astype(jnp.int32), LEAST, bucket.samples)
+    length = jnp.clip(last + gaps[:, MOST].astype(jnp.int32), HOP, bucket.samples)
     time = jnp.arange(bucket.samples)
     digit = jnp.minimum((time[None, :, None] >= ends[:, None]).sum(axis=2), MOST - 1)  # the one under way, or the next
     take = functools.partial(jnp.take_along_axis, indices=digit, axis=1)
