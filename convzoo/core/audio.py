@@ -25,6 +25,7 @@ WINDOWS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "blackman": (0.42, 0.5, 
 PAD_MODES = ("constant", "edge", "reflect", "symmetric")
 SCALES = ("slaney", "htk")
 NORMS = ("slaney", None)
+LANES = 64  # new samples that are made at once where a period of the two rates has fewer
 
 
 def frame(x: Float[Array, "batch samples"], size: int, hop: int) -> Float[Array, "batch frames size"]:
@@ -326,24 +327,31 @@ def resample(
     if down == up:
         return x
     samples = -(-x.shape[1] * up // down)
-    taps = _sinc(down, up, width, beta, rolloff)
-    reach = len(taps) // 2
+    taps, reach = _sinc(down, up, width, beta, rolloff)
+    stride, made = down * (taps.shape[1] // up), taps.shape[1]  # so many old samples, and the new ones made of them
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    after = max(down * (-(-samples // up) - 1) + reach + 1 - x.shape[1], 0)
+    after = max(stride * (-(-samples // made) - 1) + len(taps) - reach - x.shape[1], 0)
     padded = jnp.pad(x, ((0, 0), (reach, after)))[..., None]
-    y = conv(padded, jnp.asarray(taps, x.dtype)[:, None], stride=down, padding="VALID")
+    y = conv(padded, jnp.asarray(taps, x.dtype)[:, None], stride=stride, padding="VALID")
     return y.reshape(x.shape[0], -1)[:, :samples]
 
 
 @functools.cache
-def _sinc(down: int, up: int, width: int, beta: float, rolloff: float) -> np.ndarray:
-    """[taps, up]: of every ``up`` new samples the filter for each, over ``down`` old ones and as far as it reaches."""
+def _sinc(down: int, up: int, width: int, beta: float, rolloff: float) -> tuple[np.ndarray, int]:
+    """Filters [taps, new samples], and how far the first reaches back.
+
+    There is one for each of ``up`` new samples over ``down`` old ones; where those are few, for several times as many,
+    each ``down`` taps further on: a product of matrices that are not too narrow.
+    """
     scale = min(1.0, up / down)
     reach = math.ceil(width / scale) + down
     time = (np.arange(-reach, reach + 1)[:, None] - np.arange(up) * down / up) * scale
     inside = np.sqrt(np.maximum(1 - (time / width) ** 2, 0))
     taps = np.where(np.abs(time) <= width * (1 + 1e-12), np.sinc(rolloff * time) * np.i0(beta * inside), 0)
-    return taps * (up / taps.sum())
+    taps = taps * (up / taps.sum())
+    periods = max(LANES // up, 1)
+    shifted = (np.pad(taps, ((i * down, (periods - 1 - i) * down), (0, 0))) for i in range(periods))
+    return np.concatenate(list(shifted), axis=1), reach
 
 
 def _window(name: str, length: int, size: int) -> np.ndarray:
