@@ -233,7 +233,7 @@ def within(
             first, last = extent(levels, middle, low, high)
             chance = round(float(np.exp(chances[a:b, best[a]].max())), 4)
             begin, end = (round(max(start + place, 0) * HOP / RATE, 2) for place in (first, last))
-            yield Word(known[best[a]], begin, end, chance)
+            yield Word(known[int(best[a])], begin, end, chance)
 
 
 def extent(levels: np.ndarray, middle: int, low: int, high: int) -> tuple[int, int]:
