@@ -40,6 +40,7 @@ def test_rows_are_kept(recorded, tmp_path, capsys, monkeypatch):
     header, *lines = csv.reader((tmp_path / "hearing.csv").read_text().splitlines())
     assert header == ["row", "run", "test", "accuracy"]
     assert [line[:3] for line in lines] == [["log-mel", f"seed {seed}", "test"] for seed in range(2)]
+    monkeypatch.undo()
     assert hearing.main([*command[:2], "--folder", str(tmp_path), "--only", "raw*"]) == 1
     assert "holds no DIGIT_SPEAKER_INDEX.wav" in capsys.readouterr().err
 
