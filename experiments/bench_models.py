@@ -41,6 +41,7 @@ from experiments.timing import THREADS, append, peaks, quartiles, read, rounds
 
 MODES = {"forward": 8, "folded": 8, "latency": 1, "train": 16}  # the batch of each
 HEADLINE = ("convnext_tiny", "convnextv2_tiny", "resnet50", "efficientnet_b0", "mobilenetv3_large_100")
+MEASURED_WHOLE = ("convnext_tiny", "resnet50", "efficientnet_b0")
 ONLY_FORWARD = ("alexnet", "vgg16")
 VARIANTS: dict[str, Model] = {  # what the zoo has no name for
     "resnet18 1d": MODELS["resnet18"].clone(ranks=(1,), num_classes=35),
@@ -245,10 +246,12 @@ def plan(names: list[str], quick: bool) -> list[tuple[str, str]]:
         return [(name, mode) for name in names for mode in MODES]
     if quick:
         return [(name, mode) for name in ("efficientnet_b0", "resnet50") for mode in ("forward", "latency")]
-    rows = [(name, mode) for name in HEADLINE for mode in ("forward", "folded", "latency")]
-    rows += [(name, "forward") for name in ONLY_FORWARD]
-    rows += [(name, "train") for name in (*HEADLINE, *VARIANTS)]
-    return rows + [(name, mode) for name in OTHERS for mode in ("forward", "train")]
+    rows = [(name, "forward") for name in (*HEADLINE, *ONLY_FORWARD)]
+    rows += [(name, mode) for mode in ("train", "latency", "folded") for name in MEASURED_WHOLE]
+    rows += [(name, mode) for name in (*VARIANTS, *OTHERS) for mode in ("forward", "train")]
+    return rows + [
+        (name, mode) for mode in ("train", "latency", "folded") for name in HEADLINE if (name, mode) not in rows
+    ]
 
 
 def finished(path: Path) -> set[tuple[str, str]]:

@@ -1,6 +1,8 @@
 """Pure functions of arrays: the one convolution that every modality uses. Imports jax, numpy and jaxtyping alone."""
 
 from convzoo.core import audio as audio
+from convzoo.core.activations import gelu as gelu
+from convzoo.core.activations import silu as silu
 from convzoo.core.conv import conv as conv
 from convzoo.core.conv import conv_transpose as conv_transpose
 from convzoo.core.graph import Edges as Edges

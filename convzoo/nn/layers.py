@@ -48,8 +48,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hard_swish": jax.nn.hard_swish,
     "hard_sigmoid": jax.nn.hard_sigmoid,
     "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "silu": core.silu,
+    "gelu": core.gelu,
 }
 
 

@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 
 import jax
-import jaxlib
 import numpy as np
 
 from convzoo.core.lowering.grouped import mirrored_kernel_grad
@@ -63,7 +62,7 @@ def build(dtype: str) -> tuple[str, str]:
         return f"there is none for {dtype}, only for {' and '.join(REALS)}", ""
     if (program := compiler()) is None:
         return "there is no C++ compiler: c++, g++ or clang++", ""
-    made_of = (SOURCE.read_text(), jaxlib.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
+    made_of = (SOURCE.read_text(), jax.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
     mark = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     path = folder() / f"native-{mark}.so"
     try:
