@@ -22,7 +22,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,15 +215,17 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 
-def measure(name: str, mode: str, roof: dict[str, float], seconds: float, peers: bool = True) -> dict:
-    """One row; without ``peers`` only convzoo."""
+def measure(
+    name: str, mode: str, roof: dict[str, float], seconds: float, peers: bool = True, compiled: bool = True
+) -> dict:
+    """One row; without ``peers`` only convzoo, without ``compiled`` torch as it is."""
     model, batch = model_of(name), MODES[mode]
     x = example(name, batch)
     run, compile_s, peak = ours(model, mode, x, None)
     runs, compile_lax, peak_lax = {"convzoo": run}, math.nan, math.nan
     if peers:
         runs["lax"], compile_lax, peak_lax = ours(model, mode, x, "lax")
-        runs |= torch_runs(name, mode, batch, compiled=seconds > 2)
+        runs |= torch_runs(name, mode, batch, compiled)
     times = rounds(runs, seconds)
     low, middle, high = quartiles(times["convzoo"])
     medians = {peer: statistics.median(values) for peer, values in times.items()}
@@ -258,13 +260,13 @@ def finished(path: Path) -> set[tuple[str, str]]:
     return {(row["model"], row["mode"]) for row in read(path)} if path.exists() else set()
 
 
-def bench(rows: list[tuple[str, str]], path: Path, seconds: float, peers: bool = True) -> None:
+def bench(rows: list[tuple[str, str]], path: Path, seconds: float, peers: bool = True, compiled: bool = True) -> None:
     done, roof = finished(path), peaks()
     print(f"peaks: {roof['gflops']:.0f} GFLOP/s, {roof['gbs']:.1f} GB/s; {THREADS} threads")
     print("kernels of our own:", native.why_not("float32") or "yes")
     for name, mode in rows:
         if (name, mode) not in done:
-            row = measure(name, mode, roof, seconds, peers)
+            row = measure(name, mode, roof, seconds, peers, compiled)
             append(path, FIELDS, row)
             shown = ("model", "mode", "ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "gflops")
             print(*(f"{field}={row[field]}" for field in shown), flush=True)
@@ -285,7 +287,8 @@ def profile(name: str, mode: str, times: int = 3) -> list[tuple[float, float, st
                 jax.block_until_ready(run())
         (found,) = Path(folder).rglob("*.xplane.pb")
         data = jax.profiler.ProfileData.from_file(str(found))
-    spent, calls = Counter(), Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
+    calls: defaultdict[str, float] = defaultdict(float)
     for plane in data.planes:
         for line in plane.lines:
             for event in line.events:
@@ -295,7 +298,7 @@ def profile(name: str, mode: str, times: int = 3) -> list[tuple[float, float, st
                 ):  # XLA's operations are in lower case, its runtime's functions are not
                     spent[kind] += event.duration_ns / 1e6 / times
                     calls[kind] += 1 / times
-    return [(ms, calls[kind], kind) for kind, ms in spent.most_common()]
+    return sorted(((ms, calls[kind], kind) for kind, ms in spent.items()), reverse=True)
 
 
 # --- how cost grows ---------------------------------------------------------------------------------------------------
@@ -335,8 +338,9 @@ def draw_growth(rows: list[dict], path: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, len(GROWTH), figsize=(13, 5.5), sharey="row")
-    for column, axis in enumerate(GROWTH):
+    measured = [axis for axis in GROWTH if axis in {row["axis"] for row in rows}]
+    figure, panels = plt.subplots(2, len(measured), figsize=(13, 5.5), sharey="row", squeeze=False)
+    for column, axis in enumerate(measured):
         for mode, color in (("forward", "C0"), ("train", "C1")):
             own = sorted(
                 (row for row in rows if (row["axis"], row["mode"]) == (axis, mode)), key=lambda row: row["size"]
@@ -384,7 +388,7 @@ def zoo_table(rows: list[dict]) -> str:
     ]
     held = {(row["model"], row["mode"]): row for row in rows}
     for name in convzoo.list_models():
-        if (name, "forward") not in held:
+        if name == "graphnet":
             continue
         cost = convzoo.cost(convzoo.create(name), example(name, 1).shape)
         speeds = [
@@ -404,15 +408,17 @@ def cell(value: Any) -> str:
 
 def write(folder: Path, docs: Path) -> None:
     """Replaces the tables between markers in ``docs`` by those of the runs in ``folder``."""
-    for page, mark, source, table in (
-        ("speed.md", "networks", "models.csv", ratio_table), ("models.md", "zoo", "zoo.csv", zoo_table),
-    ):  # fmt: skip
-        if (folder / source).exists():
+    for page, mark, sources, table in (
+        ("speed.md", "networks", ["models.csv"], ratio_table),
+        ("models.md", "zoo", ["models.csv", "zoo.csv"], zoo_table),  # of a network in both the latter counts
+    ):
+        rows = [row for name in sources if (folder / name).exists() for row in read(folder / name)]
+        if rows:
             path = docs / page
             start, end = f"<!-- {mark}: python -m experiments.bench_models -->", f"<!-- end of {mark} -->"
             before, rest = path.read_text().split(start)
             after = rest.split(end)[1]
-            path.write_text(f"{before}{start}\n{table(read(folder / source))}\n{end}{after}")
+            path.write_text(f"{before}{start}\n{table(rows)}\n{end}{after}")
     if (folder / "growth.json").exists():
         draw_growth(json.loads((folder / "growth.json").read_text()), docs / "speed_growth.png")
 
@@ -435,6 +441,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="networks, all modes of each; the table's where none is named")
     parser.add_argument(
         "--quick", action="store_true", help="two networks forward, without torch.compile: under 3 minutes"
+    )
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="only these")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave torch.compile out: it takes a minute a network"
     )
     parser.add_argument("--profile", metavar="NAME", help="print where the time of a forward pass and of a step goes")
     parser.add_argument("--growth", action="store_true", help="time and memory over batch, resolution, width, depth")
@@ -462,7 +472,9 @@ def main() -> None:
     elif args.zoo:
         bench(zoo_rows(), args.out.with_name("zoo.csv"), 0.5, peers=False)
     else:
-        bench(plan(args.names, args.quick), args.out, args.seconds / 6 if args.quick else args.seconds)
+        rows = [row for row in plan(args.names, args.quick) if row[1] in args.modes]
+        compiled = not (args.quick or args.no_compile)
+        bench(rows, args.out, args.seconds / 6 if args.quick else args.seconds, compiled=compiled)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def build(dtype: str) -> tuple[str, str]:
     """(why it could not be built, the suffix under which XLA knows its functions)."""
     if os.environ.get("CONVZOO_NATIVE") == "0":
         return "CONVZOO_NATIVE is 0", ""
+    if os.name != "posix":
+        return "they are built on Linux and macOS only", ""
     if dtype not in REALS:
         return f"there is none for {dtype}, only for {' and '.join(REALS)}", ""
     if (program := compiler()) is None:
