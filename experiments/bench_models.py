@@ -37,7 +37,8 @@ from convzoo import core, environment
 from convzoo.core.lowering import native
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
-from experiments.timing import THREADS, append, peaks, quartiles, read, rounds
+from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
+from tests.parity import torchvision_cpu
 
 MODES = {"forward": 8, "folded": 8, "latency": 1, "train": 16}  # the batch of each
 HEADLINE = ("convnext_tiny", "convnextv2_tiny", "resnet50", "efficientnet_b0", "mobilenetv3_large_100")
@@ -49,7 +50,6 @@ VARIANTS: dict[str, Model] = {  # what the zoo has no name for
 }
 OTHERS = ("resnext50_32x4d", "vgg11_bn", "mobilenetv2_100", "efficientnet_lite0", "cifar_resnet20", "bytenet", "mlp")
 SPACES = {"resnet18 1d": (16000, 1), "resnet18 3d": (32, 32, 32, 1), "mlp": (28, 28, 1), "bytenet": (512,)}
-PEERS = {"resnet50": "timm", "alexnet": "torchvision"}  # else timm
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),
@@ -132,9 +132,7 @@ def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callab
             kept[:] = result
         return result
 
-    memory = compiled.memory_analysis()
-    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
-    return run, seconds, sum(getattr(memory, size, 0) for size in sizes) / 1e6
+    return run, seconds, peak_bytes(compiled) / 1e6
 
 
 # --- torch ------------------------------------------------------------------------------------------------------------
@@ -145,20 +143,12 @@ def torch_network(name: str) -> Any:
     if name in VARIANTS or name in OTHERS:
         return None
     try:
-        import torch  # pyright: ignore[reportMissingImports]
-
-        if torch.version.cuda is None and not hasattr(torch, "convzoo_library"):
-            # torchvision, which timm imports, describes two operators that a CPU torch does not have
-            torch.convzoo_library = torch.library.Library("torchvision", "FRAGMENT")
-            for operator in ("nms", "qnms"):
-                torch.convzoo_library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import timm  # pyright: ignore[reportMissingImports]
-        import torchvision  # pyright: ignore[reportMissingImports]
+        timm, torchvision, torch = map(torchvision_cpu.load, ("timm", "torchvision", "torch"))
     except ImportError:
         return None
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    if PEERS.get(name) == "torchvision":
+    if name == "alexnet":  # timm has none
         return torchvision.models.get_model(name, weights=None)
     return timm.create_model(name) if timm.is_model(name) else None
 
@@ -293,9 +283,7 @@ def profile(name: str, mode: str, times: int = 3) -> list[tuple[float, float, st
         for line in plane.lines:
             for event in line.events:
                 kind = re.sub(r"(\.\d+)+$", "", event.name)
-                if re.fullmatch(
-                    r"[a-z_\-]+", kind
-                ):  # XLA's operations are in lower case, its runtime's functions are not
+                if re.fullmatch(r"[a-z_\-]+", kind):  # XLA's operations, not the functions of its runtime
                     spent[kind] += event.duration_ns / 1e6 / times
                     calls[kind] += 1 / times
     return sorted(((ms, calls[kind], kind) for kind, ms in spent.items()), reverse=True)
@@ -381,15 +369,18 @@ def ratio_table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def zoo_names() -> list[str]:
+    """Every name but graphs, whose cost is their edges."""
+    return [name for name in convzoo.list_models() if name != "graphnet"]
+
+
 def zoo_table(rows: list[dict]) -> str:
     lines = [
         "| name | parameters, M | multiply-adds, G | forward, items/s | training, items/s |",
         "|---|---|---|---|---|",
     ]
     held = {(row["model"], row["mode"]): row for row in rows}
-    for name in convzoo.list_models():
-        if name == "graphnet":
-            continue
+    for name in zoo_names():
         cost = convzoo.cost(convzoo.create(name), example(name, 1).shape)
         speeds = [
             f"{held[name, mode]['per_second']:.1f}" if (name, mode) in held else "-" for mode in ("forward", "train")
@@ -427,12 +418,11 @@ LARGEST_TRAINED = 6.0  # G multiply-adds: a step of larger networks takes half a
 
 
 def zoo_rows() -> list[tuple[str, str]]:
-    """Every name but graphs, whose cost is their edges; training where a step does not take minutes."""
+    """Every name; training where a step does not take minutes."""
     rows = []
-    for name in convzoo.list_models():
-        if name != "graphnet":
-            macs = convzoo.cost(convzoo.create(name), example(name, 1).shape).macs
-            rows += [(name, mode) for mode in ("forward", "train") if mode == "forward" or macs < LARGEST_TRAINED * 1e9]
+    for name in zoo_names():
+        macs = convzoo.cost(convzoo.create(name), example(name, 1).shape).macs
+        rows += [(name, mode) for mode in ("forward", "train") if mode == "forward" or macs < LARGEST_TRAINED * 1e9]
     return rows
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,13 @@ def peaks() -> dict[str, float]:
     times = rounds({"product": lambda: product(a), "copy": copy}, 4.0)
     best = {name: min(values) for name, values in times.items()}
     return {"gflops": 2 * 3072**3 / best["product"] / 1e6, "gbs": 2 * size / best["copy"] / 1e6}
+
+
+def peak_bytes(program: Any) -> int:
+    """What a compiled program holds at most: arguments, results and what lies between."""
+    memory = program.memory_analysis()
+    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
+    return sum(getattr(memory, size, 0) for size in sizes)
 
 
 def append(path: Path, fields: Sequence[str], row: dict) -> None:

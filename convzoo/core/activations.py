@@ -14,9 +14,7 @@ def anew(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     in the one to read it in the other.
     """
 
-    @jax.custom_jvp
-    def activation(x: Array) -> Array:
-        return function(x)
+    activation = jax.custom_jvp(function)
 
     @activation.defjvp
     def tangent(primals, tangents):
@@ -26,15 +24,13 @@ def anew(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
     return activation
 
 
-silu_anew = anew(jax.nn.silu)
-gelu_anew = anew(lambda x: jax.nn.gelu(x, approximate=False))
-
-
+@anew
 def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x * sigmoid(x)`` (Elfwing et al. 2018, arXiv:1702.03118)."""
-    return silu_anew(x)
+    return jax.nn.silu(x)
 
 
+@anew
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x`` times the normal distribution's share below it, exactly (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
-    return gelu_anew(x)
+    return jax.nn.gelu(x, approximate=False)

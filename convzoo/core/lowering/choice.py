@@ -168,12 +168,12 @@ def choose(operation: str, batch, space, out, geometry: Geometry, channels, oute
 
 def way_for(operation: str, way: str | None, x, out, geometry: Geometry, outer, window) -> Way:
     channels, space = x.shape[-1], x.shape[1:-1]
-    if way is None or (way == "native" and not native_is_there(x)) or not WAYS[way].fits(geometry, channels, window):
-        if (
-            native_is_there(x)
-            and native.fits(geometry, channels, window)
-            and native.is_offered(geometry, channels, outer)
-        ):
+
+    def serves(name: str) -> bool:
+        return WAYS[name].fits(geometry, channels, window) and (name != "native" or native_is_there(x))
+
+    if way is None or not serves(way):
+        if serves("native") and native.is_offered(geometry, channels, outer):
             way = "native"
         else:
             way = choose(operation, x.shape[0], space, out, geometry, channels, outer, window)

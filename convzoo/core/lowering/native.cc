@@ -1,4 +1,5 @@
-// Convolution of channels-last float32 arrays: y[r] = sum_t x[stride * r + dilation * t - before] @ kernel[t].
+// Convolution of channels-last arrays of float32 or float64, as REAL says: y[r] = sum_t x[stride * r + dilation * t -
+// before] @ kernel[t].
 //
 // x [n, d, h, w, c], kernel [kd, kh, kw, c / groups, o], y [n, od, oh, ow, o]; fewer axes are leading ones of size 1.
 // Results are added up in registers: some places along w times some vectors of channels (the idea of Georganas et al.
@@ -167,41 +168,17 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Byte offset of place p from the registers step * {1, 3, 5, ..., 13} and what addressing multiplies by: 1, 2, 4, 8.
 struct Steps {
-  int64_t s1, s3, s5, s7, s9, s11, s13;
-  explicit Steps(int64_t step)
-      : s1(step), s3(step * 3), s5(step * 5), s7(step * 7), s9(step * 9), s11(step * 11), s13(step * 13) {}
+  int64_t odd[7];
+  explicit Steps(int64_t step) {
+    for (int i = 0; i < 7; ++i) odd[i] = step * (2 * i + 1);
+  }
   template <int P>
   __attribute__((always_inline)) int64_t at() const {
-    switch (P) {
-      case 0:
-        return 0;
-      case 1:
-        return s1;
-      case 2:
-        return s1 * 2;
-      case 3:
-        return s3;
-      case 4:
-        return s1 * 4;
-      case 5:
-        return s5;
-      case 6:
-        return s3 * 2;
-      case 7:
-        return s7;
-      case 8:
-        return s1 * 8;
-      case 9:
-        return s9;
-      case 10:
-        return s5 * 2;
-      case 11:
-        return s11;
-      case 12:
-        return s3 * 4;
-      default:
-        return s13;
-    }
+    constexpr int power = P & -P;
+    if constexpr (P == 0)
+      return 0;
+    else
+      return odd[P / power / 2] * power;
   }
 };
 
@@ -221,6 +198,23 @@ __attribute__((always_inline)) inline T load(const void* at) {
 template <class T>
 __attribute__((always_inline)) inline void store(void* at, const T& value) {
   std::memcpy(at, &value, sizeof value);
+}
+
+// The rows of a tile, of which only the first `valid` channels exist.
+template <int P, int V>
+__attribute__((always_inline)) inline void store_tile(const Lanes (&acc)[P][V], real* y, int64_t y_step,
+                                                      int64_t valid) {
+  if (valid == V * kLanes) {
+    EACH(p, P) {
+      EACH(v, V) { store(y + p * y_step + v * kLanes, acc[p][v]); });
+    });
+  } else {
+    EACH(p, P) {
+      Lanes out[V];
+      EACH(v, V) { out[v] = acc[p][v]; });
+      std::memcpy(y + p * y_step, out, valid * kSize);
+    });
+  }
 }
 
 // --- all channels of a group at once ---------------------------------------------------------------------------------
@@ -247,17 +241,7 @@ void product_tile(const real* x, int64_t step, const int64_t* runs, int64_t coun
       });
     }
   }
-  if (valid == V * kLanes) {
-    EACH(p, P) {
-      EACH(v, V) { store(y + p * y_step + v * kLanes, acc[p][v]); });
-    });
-  } else {
-    EACH(p, P) {
-      Lanes out[V];
-      EACH(v, V) { out[v] = acc[p][v]; });
-      std::memcpy(y + p * y_step, out, valid * kSize);
-    });
-  }
+  store_tile<P, V>(acc, y, y_step, valid);
 }
 
 using ProductTile = void (*)(const real*, int64_t, const int64_t*, int64_t, int64_t, const real*, int64_t, real*,
@@ -534,17 +518,7 @@ void outer_tile(const real* x, int64_t step, int64_t row_step, const real* y, in
       });
     }
   }
-  if (valid == V * kLanes) {
-    EACH(p, P) {
-      EACH(v, V) { store(z + p * z_step + v * kLanes, acc[p][v]); });
-    });
-  } else {
-    EACH(p, P) {
-      Lanes out[V];
-      EACH(v, V) { out[v] = acc[p][v]; });
-      std::memcpy(z + p * z_step, out, valid * kSize);
-    });
-  }
+  store_tile<P, V>(acc, z, z_step, valid);
 }
 using OuterTile = void (*)(const real*, int64_t, int64_t, const real*, int64_t, int64_t, int64_t, int64_t, real*,
                            int64_t, int64_t);
