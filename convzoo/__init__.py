@@ -1,5 +1,6 @@
 """One convolution core for images, sounds, volumes, graphs and bytes, in JAX and Flax."""
 
+from convzoo.nn import fold as fold
 from convzoo.weights import Recipe as Recipe
 from convzoo.zoo import cost as cost
 from convzoo.zoo import create as create

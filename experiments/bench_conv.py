@@ -28,8 +28,8 @@ import numpy as np
 from convzoo import core, environment
 from convzoo.core.lowering import choice
 from convzoo.core.shapes import Geometry, out_space
+from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
 
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAYS_FILE = Path(choice.__file__).with_name("ways.json")
 
 
@@ -111,52 +111,7 @@ ROWS = [
     Case("transposed", (8, 14, 14), 64, 3, out=32, stride=2, batch=2, transposed=True),
 ]
 
-# --- timing -----------------------------------------------------------------------------------------------------------
-
-
-def rounds(peers: dict[str, Callable], seconds: float, least: int = 3, most: int = 25) -> dict[str, list[float]]:
-    """Milliseconds of each peer in interleaved rounds; a peer that takes seconds is run once."""
-    slow = {}
-    for name, run in peers.items():
-        for _ in range(2):  # the first is warm-up, where there is time for one
-            start = time.perf_counter()
-            jax.block_until_ready(run())
-            slow[name] = time.perf_counter() - start
-            if slow[name] > seconds:
-                break
-    times = {name: [slow[name] * 1e3] for name in peers}
-    order, end, count = list(peers), time.perf_counter() + seconds, 0
-    while count < least or (count < most and time.perf_counter() < end):
-        for name in order:
-            if slow[name] > seconds:
-                continue
-            if slow[name] < seconds / 20:
-                jax.block_until_ready(peers[name]())  # another library's threads may still be spinning
-            start = time.perf_counter()
-            jax.block_until_ready(peers[name]())
-            times[name].append((time.perf_counter() - start) * 1e3)
-        order, count = order[1:] + order[:1], count + 1
-    return {name: values[1:] or values for name, values in times.items()}
-
-
-def quartiles(values: list[float]) -> tuple[float, float, float]:
-    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-    return low, middle, high
-
-
-def peaks() -> dict[str, float]:
-    """GFLOP/s of a large matrix product and GB/s of adding one in place to 64 MB: the roof of every figure."""
-    a, kept = jnp.ones((3072, 3072)), [jnp.ones((16, 2**20))]
-    product, add = jax.jit(lambda a: a @ a), jax.jit(lambda b: b + 1, donate_argnums=0)
-    size = kept[0].nbytes
-
-    def copy():
-        kept[0] = add(kept[0])
-        return kept[0]
-
-    times = rounds({"product": lambda: product(a), "copy": copy}, 4.0)
-    best = {name: min(values) for name, values in times.items()}
-    return {"gflops": 2 * 3072**3 / best["product"] / 1e6, "gbs": 2 * size / best["copy"] / 1e6}
+# --- one operator ----------------------------------------------------------------------------------------------------
 
 
 def step_of(case: Case, mode: str) -> Callable:
@@ -181,9 +136,7 @@ def compiled(case: Case, mode: str, lowering: str | None) -> tuple[Callable, flo
         start = time.perf_counter()
         program = jax.jit(step_of(case, mode)).lower(*args).compile()
         seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
-    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
-    return (lambda: program(*args)), seconds, sum(getattr(memory, size, 0) for size in sizes), shape
+    return (lambda: program(*args)), seconds, peak_bytes(program), shape
 
 
 def torch_runs(case: Case, mode: str) -> dict[str, Callable]:
@@ -273,16 +226,6 @@ FIELDS = (
     ),
     *("peak_gbs", "load", "rounds"),
 )
-
-
-def append(path: Path, row: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, restval="")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 # --- steps under vmap and scan ----------------------------------------------------------------------------------------
@@ -552,18 +495,6 @@ def geometry_of(stride, pads, in_dilation, dilation, groups) -> Geometry:
 # --- pictures and tables ----------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> list[dict]:
-    with path.open() as file:
-        return [{k: number(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def number(text: str):
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        return text
-
-
 def tell(path: Path) -> None:
     """Prints one line of a table for each kind of operator: the range and the median of its ratios."""
     rows = read(path)
@@ -659,7 +590,7 @@ def main() -> None:
         for mode in ("forward", "both"):
             if args.row in case.row and (case.quick or not args.quick) and (case.name, case.row, mode) not in done:
                 row = measure(case, mode, roof, seconds)
-                append(args.out, row)
+                append(args.out, FIELDS, row)
                 print(*(f"{name}={row.get(name, '')}" for name in FIELDS[:11]), flush=True)
     others = {"vmap over 4 kernels": lambda: step_rows(seconds)}
     if not args.quick:
@@ -667,7 +598,7 @@ def main() -> None:
     for name, rows in others.items():
         if args.row in name and name not in {row for _, row, _ in done}:
             for row in rows():
-                append(args.out, row)
+                append(args.out, FIELDS, row)
                 print(*(f"{name}={row.get(name, '')}" for name in FIELDS[:11]), flush=True)
 
 

@@ -7,6 +7,7 @@ from convzoo.nn.blocks import GatedBlock as GatedBlock
 from convzoo.nn.blocks import GraphBlock as GraphBlock
 from convzoo.nn.blocks import InvertedResidual as InvertedResidual
 from convzoo.nn.blocks import SeparableBlock as SeparableBlock
+from convzoo.nn.fold import fold as fold
 from convzoo.nn.layers import ACTIVATIONS as ACTIVATIONS
 from convzoo.nn.layers import BatchNorm as BatchNorm
 from convzoo.nn.layers import Conv as Conv

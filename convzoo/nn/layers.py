@@ -48,9 +48,9 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "hard_swish": jax.nn.hard_swish,
     "hard_sigmoid": jax.nn.hard_sigmoid,
     "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
+    "silu": core.silu,
     "tanh": jnp.tanh,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu": core.gelu,
 }
 
 
@@ -164,7 +164,11 @@ class Lstm(Model):
 class BatchNorm(Model):
     """Batch normalisation over every axis but the channels, as PyTorch's: the running variance is the unbiased one.
 
-    Places where ``mask`` is False stay out of the statistics.
+    Places where ``mask`` is False stay out of the statistics. A norm with a ``bias`` alone has been folded
+    (``convzoo.fold``) and only adds it.
+
+    Raises:
+      ValueError: a folded norm in training.
     """
 
     momentum: float = 0.9
@@ -176,23 +180,26 @@ class BatchNorm(Model):
         self, x: Float[Array, "*shape channels"], *, train: bool, mask: Bool[Array, "*shape"] | None = None
     ) -> Float[Array, "*shape channels"]:
         shape = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.constant(self.initial_scale), shape, self.param_dtype)
         bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        if not (self.is_initializing() or self.has_variable("params", "scale")):
+            if train:
+                name = "/".join(self.path)
+                raise ValueError(f"{name} was folded for inference; train with the variables before that")
+            return x + bias.astype(x.dtype)
+        scale = self.param("scale", nn.initializers.constant(self.initial_scale), shape, self.param_dtype)
         kept = jnp.promote_types(self.param_dtype, "float32")
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, kept)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape, kept)
         if not train:
             return core.batch_norm(x, running_mean.value, running_var.value, scale, bias, epsilon=self.epsilon)
-        places = None if mask is None else mask[..., None]
-        mean, var, count = core.moments(x, range(x.ndim - 1), places)
-        mean, var = mean.reshape(shape), var.reshape(shape)
+        y, mean, var, count = core.batch_norm_train(x, scale, bias, mask, epsilon=self.epsilon)
         if not self.is_initializing():
             count = jnp.max(jnp.asarray(count, kept))
             unbiased = var * (count / jnp.maximum(count - 1, 1))
             blend = self.momentum
             running_mean.value = (blend * running_mean.value + (1 - blend) * mean).astype(kept)
             running_var.value = (blend * running_var.value + (1 - blend) * unbiased).astype(kept)
-        return core.batch_norm(x, mean, var, scale, bias, epsilon=self.epsilon)
+        return y
 
 
 class GraphConvNorm(Model):
@@ -235,7 +242,10 @@ class Dense(Model):
     @nn.compact
     def __call__(self, x: Float[Array, "*shape in"]) -> Float[Array, "*shape out"]:
         kernel, bias = own_weights(self, x.shape[-1])
-        return x.astype(self.dtype) @ kernel + bias
+        x = x.astype(self.dtype)
+        if 3 <= x.ndim <= 5:  # at every place: the core's product is the faster one
+            return core.conv(x, kernel.reshape(*(1,) * (x.ndim - 2), *kernel.shape)) + bias
+        return x @ kernel + bias
 
 
 def own_weights(layer: Weights | Dense, inner: int) -> tuple[Array, Array]:

@@ -3,6 +3,9 @@
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -15,8 +18,10 @@ from jax.sharding import PartitionSpec as P
 
 from convzoo import core, zoo
 from convzoo.core import graph
-from convzoo.core.lowering import WAYS, choice, conv, dense, kernel_grad
+from convzoo.core.lowering import WAYS, choice, conv, dense, kernel_grad, native
 from convzoo.core.shapes import Geometry, out_space
+
+without_native = pytest.mark.skipif(native.why_not("float64") != "", reason=native.why_not("float64"))
 
 # One geometry for each way, small enough to compile in no time: (x, kernel, geometry).
 ONE = (1, 1)
@@ -29,9 +34,12 @@ REPRESENTATIVE = {
     "shift": ((2, 6, 7, 4), (3, 2, 1, 4), Geometry((1, 2), ((1, 1), (1, 0)), ONE, (2, 1), 4)),
     "shift_border": ((2, 7, 6, 4), (3, 3, 1, 8), Geometry((2, 1), ((1, 1), (1, 1)), ONE, ONE, 4)),
     "shift_image": ((3, 9, 4), (3, 1, 4), Geometry((1,), ((4, 0),), (1,), (2,), 4)),
+    "native": ((2, 9, 7, 6), (3, 2, 3, 8), Geometry((2, 1), ((1, 1), (1, 0)), ONE, (1, 2), 2)),
     "group": ((2, 5, 6, 8), (3, 3, 2, 12), Geometry(ONE, ((1, 1), (1, 1)), ONE, ONE, 4)),
 }
-on_ways = pytest.mark.parametrize("way", REPRESENTATIVE)
+on_ways = pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=without_native) if way == "native" else way for way in REPRESENTATIVE]
+)
 
 
 def arrays(*shapes, dtype=jnp.float64, seed=0):
@@ -70,11 +78,12 @@ def test_every_way_that_fits_equals_lax_in_float64(case):
     assume(min(out) > 0)
     with jax.enable_x64(True):
         x, kernel, y = arrays((2, *space, inner * groups), (*window, inner, outer * groups), (2, *out, outer * groups))
-        fitting = [way for way in WAYS.values() if way.fits(geometry, x.shape[-1], window)]
+        there = [way for name, way in WAYS.items() if name != "native" or not native.why_not("float64")]
+        fitting = [way for way in there if way.fits(geometry, x.shape[-1], window)]
         values = jax.jit(lambda x, kernel: [way.conv(x, kernel, geometry) for way in fitting])(x, kernel)
         grads = jax.jit(lambda x, y: [way.kernel_grad(x, y, geometry, window) for way in fitting])(x, y)
         for value, grad in zip(values, grads, strict=True):
-            near((value, grad), (values[0], grads[0]))  # "lax" is the first
+            near((value, grad), (values[0], grads[0]))
 
 
 def test_each_way_has_a_case():
@@ -187,6 +196,124 @@ def test_lowering_is_an_argument_and_a_context():
 def test_a_forced_way_that_does_not_fit_falls_back():
     x, kernel = arrays((1, 8, 4), (3, 4, 4), dtype=jnp.float32)
     np.testing.assert_allclose(core.conv(x, kernel, lowering="shift"), core.conv(x, kernel), rtol=1e-5)
+
+
+# --- kernels of our own -----------------------------------------------------------------------------------------------
+
+SHAPES = [  # space, window, stride, dilation, pads, groups, in and out channels of a group
+    *[((9, 30), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)), 1, inner, o) for inner in (1, 3, 17) for o in (1, 16, 70)],
+    *[((9, 30), (3, 5), (s, s), (2, 1), ((2, 2), (2, 2)), g, 1, 1) for s in (1, 2) for g in (2, 7, 16, 43, 100)],
+    *[((9, 13), (3, 3), (2, 1), (1, 1), ((1, 1), (1, 1)), g, 4, outer) for g in (2, 8) for outer in (4, 20)],
+    ((200,), (1,), (1,), (1,), ((0, 0),), 1, 24, 40),
+    ((200,), (80,), (4,), (1,), ((38, 38),), 1, 1, 32),
+    ((50,), (9,), (1,), (3,), ((24, 0),), 40, 1, 1),
+    ((8, 8), (4, 4), (4, 4), (1, 1), ((0, 0), (0, 0)), 1, 3, 96),
+    ((8, 9, 7), (3, 3, 3), (2, 1, 1), (1, 1, 1), ((1, 1),) * 3, 1, 5, 9),
+    ((8, 9, 7), (3, 2, 3), (1, 2, 1), (1, 1, 2), ((1, 1), (-1, 1), (2, 2)), 33, 1, 1),
+    ((3, 3), (3, 3), (1, 1), (1, 1), ((4, 4), (4, 4)), 1, 2, 2),  # some windows lie in the padding whole
+]  # fmt: skip
+
+
+@without_native
+@pytest.mark.parametrize("case", SHAPES, ids=str)
+def test_native_kernels_at_every_remainder_of_their_blocks(case, x64):
+    space, window, stride, dilation, pads, groups, inner, outer = case
+    geometry = Geometry(stride, pads, (1,) * len(space), dilation, groups)
+    out = out_space(space, window, geometry)
+    for batch in (1, 3):
+        x, kernel, y = arrays(
+            (batch, *space, inner * groups), (*window, inner, outer * groups), (batch, *out, outer * groups)
+        )
+        ours = jax.jit(lambda x, k, y: (
+            native.native_conv(x, k, geometry), native.native_kernel_grad(x, y, geometry, window)
+        ))(x, kernel, y)  # fmt: skip
+        near(ours, (dense.lax_conv(x, kernel, geometry), dense.lax_kernel_grad(x, y, geometry, window)))
+
+
+DILATED = [  # space, window, in_dilation, dilation, pads, groups, in and out channels of a group
+    ((5, 7), (3, 3), (2, 2), (1, 1), ((2, 2), (1, 1)), 1, 3, 20),
+    ((5, 7), (4, 2), (2, 3), (1, 1), ((2, 1), (1, 0)), 1, 17, 5),
+    ((5, 7), (1, 1), (2, 2), (1, 1), ((0, 1), (0, 0)), 1, 3, 4),  # outputs that no tap reaches
+    ((5, 7), (5, 3), (2, 1), (2, 2), ((3, 5), (2, 2)), 40, 1, 1),
+    ((9,), (7,), (3,), (2,), ((4, 9),), 4, 2, 3),
+    ((4, 3, 5), (3, 3, 3), (2, 2, 2), (1, 1, 1), ((1, 2),) * 3, 17, 1, 1),
+    ((4, 3, 5), (2, 2, 2), (2, 2, 2), (1, 1, 1), ((1, 1),) * 3, 1, 4, 3),
+]
+
+
+@without_native
+@pytest.mark.parametrize("case", DILATED, ids=str)
+def test_native_kernels_of_a_dilated_input(case, x64):
+    space, window, dilated, dilation, pads, groups, inner, outer = case
+    geometry = Geometry((1,) * len(space), pads, dilated, dilation, groups)
+    out = out_space(space, window, geometry)
+    x, kernel, y = arrays((2, *space, inner * groups), (*window, inner, outer * groups), (2, *out, outer * groups))
+    ours = jax.jit(lambda x, k, y: (
+        native.native_conv(x, k, geometry), native.native_kernel_grad(x, y, geometry, window)
+    ))(x, kernel, y)  # fmt: skip
+    near(ours, (dense.lax_conv(x, kernel, geometry), dense.lax_kernel_grad(x, y, geometry, window)))
+
+
+@without_native
+def test_native_kernels_round_alike_whatever_thread_does_what():
+    x, kernel = arrays((5, 40, 40, 20), (3, 3, 20, 36), dtype=jnp.float32)
+    step = jax.jit(jax.value_and_grad(lambda x, k: jnp.sin(core.conv(x, k)).sum(), (0, 1)))
+    first = step(x, kernel)
+    for _ in range(10):
+        jax.tree.map(np.testing.assert_array_equal, step(x, kernel), first)
+
+
+PLAIN = """
+import jax, jax.numpy as jnp
+from convzoo import core
+from convzoo.core.lowering import native
+x, k = jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 4, 4))
+{}
+"""
+
+
+def printed(lines: str, **environment: str) -> str:
+    script = PLAIN.format(lines)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_without_a_compiler_the_ways_in_jax_compute_the_same(tmp_path):
+    show = "print(native.why_not('float32')); print(float(core.conv(x, k).sum()))"
+    value = str(float(core.conv(jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 4, 4))).sum()))
+    assert printed(show, CONVZOO_NATIVE="0").split("\n")[:2] == ["CONVZOO_NATIVE is 0", value]
+    assert printed(show, PATH=str(tmp_path)).split("\n")[:2] == [
+        "there is no C++ compiler: c++, g++ or clang++", value
+    ]  # fmt: skip
+    (tmp_path / "c++").write_text("#!/bin/sh\necho broken >&2; exit 1\n")
+    (tmp_path / "c++").chmod(0o755)
+    told, found, *_ = printed(
+        show, PATH=f"{tmp_path}:{os.environ['PATH']}", XDG_CACHE_HOME=str(tmp_path), CXX="c++"
+    ).split("\n")
+    assert "could not build native.cc" in told
+    assert "broken" in told
+    assert found == value
+    assert not list((tmp_path / "convzoo").iterdir()), "a failed build leaves nothing behind"
+
+
+@without_native
+def test_exports_and_programs_for_several_devices_carry_none_of_our_kernels():
+    text = printed(
+        """
+f = jax.jit(lambda x, k: core.conv(x, k))
+print("convzoo_conv" in f.lower(x, k).as_text())
+print("convzoo_conv" in jax.export.export(f)(x, k).mlir_module())
+mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+spread = jax.device_put(x, jax.NamedSharding(mesh, jax.P("batch")))
+print("convzoo_conv" in f.lower(spread, k).as_text())
+print(float(abs(f(spread, k) - f(x, k)).max()) < 1e-4)
+""",
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
+    )
+    assert text.split() == ["True", "False", "False", "True"]
 
 
 def test_the_table_names_ways_and_its_measured_shapes_are_found():

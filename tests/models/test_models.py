@@ -43,7 +43,7 @@ from convzoo.models import (
     wavecnn,
 )
 from convzoo.models.mobilenet import Blocks
-from convzoo.nn import Basic, Bottleneck, Conv, Model
+from convzoo.nn import Basic, Bottleneck, Conv, Model, fold
 
 GOLDEN = Path(__file__).parent / "golden"
 export.register_namedtuple_serialization(Graphs, serialized_name="convzoo.data.graphs.Graphs")
@@ -144,6 +144,7 @@ on_cases = pytest.mark.parametrize("name", CASES)
 GRIDS = [name for name, case in CASES.items() if len(case.shape) > 1 and name != "mlp"]
 AFTER_DROPOUT = {"alexnet": ("dense0", "dense1"), "alexnet 2012": ("dense1",), "vgg": ("dense1", "pooled")}
 BATCH = 3
+KEY = jax.random.key(0)
 TRACED: list[Model] = []
 
 
@@ -227,6 +228,30 @@ def assert_near(ours, theirs, tolerance: float) -> None:
 
 
 # --- laws of every model --------------------------------------------------------------------------------------------
+
+
+@on_cases
+def test_folding_the_norms_changes_nothing_but_rounding(name):
+    case, variables = CASES[name], filled(name)
+    folded = fold(case.model, variables)
+    assert set(folded) == {"params"}
+    y, features = forward(case.model)(variables, inputs(name))
+    again, folded_features = forward(case.model)(folded, inputs(name))
+    assert_near(again, y, 2e-5)
+    jax.tree.map(functools.partial(assert_near, tolerance=2e-5), folded_features, features)
+    if variables.get("batch_stats"):
+        assert sum(leaf.size for leaf in jax.tree.leaves(folded)) < sum(
+            leaf.size for leaf in jax.tree.leaves(variables["params"])
+        )
+        with pytest.raises(ValueError, match="was folded for inference"):
+            case.model.apply(folded, inputs(name), train=True, mutable=["batch_stats"], rngs={"dropout": KEY})
+
+
+def test_a_norm_without_a_layer_before_it_is_named():
+    statistics = {"block": {"norm": {"mean": jnp.zeros(2), "var": jnp.ones(2)}}}
+    params = {"block": {"norm": {"scale": jnp.ones(2), "bias": jnp.zeros(2)}}}
+    with pytest.raises(ValueError, match="before the batch norm block/norm"):
+        fold(CASES["cifar"].model, {"params": params, "batch_stats": statistics})
 
 
 @on_cases

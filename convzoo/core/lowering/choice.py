@@ -1,4 +1,4 @@
-"""Which way: the one that was fastest for the nearest shape measured in ``ways.json``, where several fit."""
+"""Which way: our own kernels where they can be built, else the fastest for the nearest shape in ``ways.json``."""
 
 import functools
 import json
@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import jax
 
-from convzoo.core.lowering import dense, depthwise, grouped
+from convzoo.core.lowering import dense, depthwise, grouped, native
 from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated, is_patchify
 from convzoo.core.shapes import Geometry, out_space
 
 forced_way = jax.make_user_context(None)
+portable = jax.make_user_context(False)  # what is lowered must run in other processes, or on several devices
 MOST_TAPS = 343  # of a depthwise window; a longer sum takes longer to compile than it saves
 MOST_PATCHED = 49  # taps, by as much larger is the copy of the input
 MOST_BORDERED = 9  # the borders are sums of their own, each compiled; for more taps they gain nothing
@@ -82,6 +83,7 @@ def best_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, 
 group = then(grouped.group_conv, best_conv), then(grouped.group_kernel_grad, best_kernel_grad)
 phase = then(grouped.phase_conv, best_conv), then(grouped.mirrored_kernel_grad, best_kernel_grad)
 WAYS = {
+    "native": Way(native.native_conv, native.native_kernel_grad, native.fits),
     "lax": Way(dense.lax_conv, dense.lax_kernel_grad, always),
     "plain": Way(dense.lax_conv, dense.plain_kernel_grad, is_plain),
     "product": Way(dense.product_conv, dense.product_kernel_grad, is_product),
@@ -166,9 +168,22 @@ def choose(operation: str, batch, space, out, geometry: Geometry, channels, oute
 
 def way_for(operation: str, way: str | None, x, out, geometry: Geometry, outer, window) -> Way:
     channels, space = x.shape[-1], x.shape[1:-1]
-    if way is None or not WAYS[way].fits(geometry, channels, window):
-        way = choose(operation, x.shape[0], space, out, geometry, channels, outer, window)
+
+    def serves(name: str) -> bool:
+        return WAYS[name].fits(geometry, channels, window) and (name != "native" or native_is_there(x))
+
+    if way is None or not serves(way):
+        if serves("native") and native.is_offered(geometry, channels, outer):
+            way = "native"
+        else:
+            way = choose(operation, x.shape[0], space, out, geometry, channels, outer, window)
     return WAYS[way]
+
+
+def native_is_there(x: Array) -> bool:
+    """Whether a program with our kernels in it can be made of ``x``."""
+    known = all(isinstance(size, int) for size in x.shape) and x.size > 0
+    return known and not portable.value and not native.why_not(x.dtype.name)
 
 
 def conv_on_cpu(x: Array, kernel: Array, *, geometry: Geometry, way: str | None) -> Array:

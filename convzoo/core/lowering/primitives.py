@@ -24,6 +24,7 @@ from convzoo.core.lowering.choice import (
     forced_way,
     kernel_grad_anywhere,
     kernel_grad_on_cpu,
+    portable,
 )
 from convzoo.core.lowering.windows import Array, adjoint, swap
 from convzoo.core.shapes import Geometry, out_space
@@ -73,11 +74,17 @@ def primitive(name: str, abstract: Callable, anywhere: Callable, on_cpu: Callabl
 
 
 def lowered(function: Callable) -> Callable:
-    """A lowering rule that forgets over which mesh axes its arguments vary: the loops of a way start from zeros."""
+    """A lowering rule that forgets over which mesh axes its arguments vary: the loops of a way start from zeros.
+
+    An export must run where our own kernels are not, and XLA cannot cut a call to them into parts for several devices.
+    """
     rule = mlir.lower_fun(function, multiple_results=False)
 
     def plain(ctx, *args, **params):
-        return rule(ctx.replace(avals_in=[ShapedArray(a.shape, a.dtype) for a in ctx.avals_in]), *args, **params)
+        module = ctx.module_context
+        exported = getattr(module.lowering_parameters, "for_export", False)
+        with portable(exported or getattr(module.axis_context, "num_devices", 1) > 1):
+            return rule(ctx.replace(avals_in=[ShapedArray(a.shape, a.dtype) for a in ctx.avals_in]), *args, **params)
 
     return plain
 

@@ -1,0 +1,47 @@
+"""The benchmark of whole networks: every mode runs, a CSV is resumed, tables go where their markers are."""
+
+import math
+
+import pytest
+
+import convzoo
+from convzoo.zoo import MODELS, Cost
+from experiments import bench_models
+from experiments.timing import read
+
+ROOF = {"gflops": 100.0, "gbs": 10.0}
+
+
+@pytest.mark.parametrize("mode", bench_models.MODES)
+def test_every_mode_of_a_network(mode, monkeypatch):
+    monkeypatch.setitem(bench_models.MODES, mode, 2)
+    row = bench_models.measure("mlp", mode, ROOF, 0.01, compiled=False)
+    assert row["ms"] > 0
+    assert row["ratio_lax"] > 0
+    assert math.isnan(row["ratio_torch"])  # no peer has this network
+    assert set(row) <= set(bench_models.FIELDS)
+    assert row["per_second"] == pytest.approx(2 / row["ms"] * 1e3, rel=0.01, abs=2)
+
+
+def test_a_run_resumes_and_its_tables_replace_the_old_ones(tmp_path, monkeypatch):
+    path, docs = tmp_path / "runs" / "zoo.csv", tmp_path / "docs"
+    bench_models.bench([("mlp", "forward")], path, 0.01, peers=False)
+    bench_models.bench([("mlp", "forward"), ("mlp", "train")], path, 0.01, peers=False)
+    assert [(row["model"], row["mode"]) for row in read(path)] == [("mlp", "forward"), ("mlp", "train")]
+    docs.mkdir()
+    page = "# Title\n<!-- zoo: python -m experiments.bench_models -->\nold\n<!-- end of zoo -->\nlast\n"
+    (docs / "models.md").write_text(page)
+    monkeypatch.setattr(convzoo, "list_models", lambda: ["mlp"])  # the others cost a minute
+    bench_models.write(path.parent, docs)
+    written = (docs / "models.md").read_text()
+    assert "| mlp | 0.12 | 0.000 |" in written
+    assert "old" not in written
+    assert written.startswith("# Title\n")
+    assert written.endswith("<!-- end of zoo -->\nlast\n")
+
+
+def test_what_is_measured_has_a_name(monkeypatch):
+    monkeypatch.setattr(convzoo, "cost", lambda model, shape: Cost(1, 1, 1))  # theirs takes a minute
+    named = {name for name, _ in bench_models.plan([], quick=False)}
+    assert named <= {*MODELS, *bench_models.VARIANTS}
+    assert {name for name, _ in bench_models.zoo_rows()} == set(MODELS) - {"graphnet"}
