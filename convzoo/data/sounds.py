@@ -19,20 +19,26 @@ from convzoo.data.sources import DIGITS, Source, _pad, _text
 from convzoo.extras import need
 
 HOP, WINDOW, MELS = 80, 200, 40  # at 8 kHz: 10 ms, 25 ms
-FEATURES = ("log_mel", "wave")
+ROOM = 1e-2  # the energy that a quiet room has in every band: about 35 dB under the loudest of a word
+# How synthetic voices are changed where people's are to be heard: as waves, and then as log-mels.
+SPOKEN = {"speed": 0.15, "shift": 600, "decibels": 0, "tilt": 0, "noise": 0, "silence": 2_400}
+PICTURED = {"speed": 0.3, "shift": 0, "bend": 0.5, "warp": 0.15, "tilt": 0}
+FEATURES = ("log_mel", "picture", "wave")
 
 
 @dataclass(frozen=True)
 class Sounds(Source):
-    """Words of at most ``longest`` samples. input float32 [batch, longest / HOP, 40] log-mel or [batch, longest, 1]
-    waveform, zeros after ``length``.
+    """Words of at most ``longest`` samples. input float32 [batch, longest / HOP, 40] log-mel, [batch, longest / HOP,
+    40, 1] the same as a picture, or [batch, longest, 1] waveform, zeros after ``length``.
 
-    From a log-mel each band's mean over the sound is taken away; a waveform is scaled to a root mean square of 1.
+    From a log-mel each band's mean over the sound is taken away; a waveform is scaled to a root mean square of 1. A
+    picture is of sounds at one loudness, and what is quieter than a quiet room is hidden in it.
 
     Attributes:
-      features: "log_mel" or "wave".
+      features: "log_mel", "picture" or "wave".
       augment: of each training example speed, start, timbre and more are changed.
-      channel: before that, as through another microphone in another room: loudness by frequency, and noise.
+      channel: before that, as through another microphone in another room: loudness by frequency, and noise. Of
+        pictures more is changed, until a synthetic voice might be a person's (docs/hearing.md).
     """
 
     features: str = "log_mel"
@@ -52,7 +58,7 @@ class Sounds(Source):
         sounds = [np.asarray(example["audio"])[: self.longest] for example in self._stored(split)]
         samples = np.array([len(sound) for sound in sounds], np.int32)
         waves = _pad(sounds, self.longest)
-        if self.channel:
+        if self._late:
             return {"input": waves, "length": samples}
         waves = waves / np.float32(32768)
         if self.features == "wave":
@@ -61,19 +67,44 @@ class Sounds(Source):
         features = [log_mel(*piece, self.rate, self.mels) for piece in _pieces(waves, samples)]
         return {"input": np.concatenate(features)[: len(waves)], "length": frames(samples, self.rate)}
 
+    @property
+    def _late(self) -> bool:
+        """Whether features are made batch by batch, from the sounds as they were recorded."""
+        return self.channel or self.features == "picture"
+
     def batch(self, rows, mask, key=None):
         x, length = rows["input"], rows["length"]
         key = key if self.augment else None
-        if self.channel:  # the sounds are as they were recorded
-            x = x.astype(jnp.float32) / 32768
-            x = (x / augment.loudness(x, jnp.arange(self.longest) < length[:, None]))[..., None]
-            x = x if key is None else augment.channel(x, length, jax.random.fold_in(key, 1))
-            if self.features == "log_mel":
-                x, length = log_mel(x[..., 0] / 8, length, self.rate, self.mels), frames(length, self.rate)
+        if self._late:
+            x, length = self._features(x.astype(jnp.float32) / 32768, length, key)
         if key is not None:
-            change = {"log_mel": augment.log_mel, "wave": augment.wave}[self.features]
-            x, length = change(x, length, key)
+            change = {"log_mel": augment.log_mel, "picture": augment.log_mel, "wave": augment.wave}[self.features]
+            x, length = change(x, length, key, **(PICTURED if self.features == "picture" and self.channel else {}))
+        x = x[..., None] if self.features == "picture" else x
         return {"input": x, "length": length, "label": rows["label"], "mask": mask}
+
+    def _features(self, x: Array, length: Array, key: Array | None) -> tuple[Array, Array]:
+        """Of waves; with a key, through another channel."""
+
+        def levelled(x):
+            return x / augment.loudness(x, jnp.arange(self.longest) < length[:, None])
+
+        key = key if self.channel else None
+        x = levelled(x)[..., None]
+        if key is not None and self.features == "picture":
+            x, length = augment.wave(x, length, jax.random.fold_in(key, 2), **SPOKEN)
+        if key is not None:
+            own = {"decibels": 6} if self.features == "picture" else {}
+            x = augment.channel(x, length, jax.random.fold_in(key, 1), **own)
+        if self.features == "wave":
+            return x, length
+        x = x[..., 0] / 8
+        if self.features == "log_mel":
+            return log_mel(x, length, self.rate, self.mels), frames(length, self.rate)
+        x = energies(x, self.rate, self.mels)
+        if key is not None:
+            x = augment.energies(x, jax.random.fold_in(key, 3))
+        return centred(jnp.log(x + ROOM), frames(length, self.rate)), frames(length, self.rate)
 
     def show(self, split, index):
         stored = self._stored(split)[index]
@@ -89,10 +120,19 @@ def frames(samples: Any, rate: int = 8_000) -> Any:
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def log_mel(waves: Array, samples: Array, rate: int = 8_000, mels: int = MELS) -> Array:
     """[batch, longest] -> [batch, frames, mels], 25 ms each, each band without its mean; zeros after each sound."""
+    return centred(jnp.log(jnp.maximum(energies(waves, rate, mels), 1e-6)), frames(samples, rate))
+
+
+def energies(waves: Array, rate: int, mels: int) -> Array:
+    """Mel energies of frames of 25 ms, one every 10 ms."""
     hop, window = rate // 100, rate // 40
     n_fft = 2 ** (window - 1).bit_length()
-    x = audio.log_mel(waves, rate=rate, n_fft=n_fft, window_length=window, hop=hop, n_mels=mels, floor=1e-6)
-    x, length = x[:, : waves.shape[1] // hop], frames(samples, rate)  # without the frame centred on the end
+    x = audio.mel_spectrogram(waves, rate=rate, n_fft=n_fft, window_length=window, hop=hop, n_mels=mels)
+    return x[:, : waves.shape[1] // hop]  # without the frame centred on the end
+
+
+def centred(x: Array, length: Array) -> Array:
+    """Each band without its mean over the first ``length`` frames, and zeros after them."""
     inside = (jnp.arange(x.shape[1]) < length[:, None])[..., None]
     mean = jnp.sum(x * inside, axis=1, keepdims=True) / length[:, None, None]
     return (x - mean) * inside

@@ -6,7 +6,7 @@ sigmoid of a logit is how likely the pitch is in its bin, from 31.7 Hz upwards i
 """
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -24,7 +24,9 @@ class Crepe(Model):
     widths: tuple[int, ...] = (1024, 128, 128, 128, 256, 512)
     num_classes: int = 360
     dropout: float = 0.0
+    epsilon: float = 0.0010000000474974513  # Keras' 0.001, as the weights' PyTorch twin has it
     ranks: tuple[int, ...] = (1,)
+    norm_after_activation: ClassVar[bool] = True
 
     @nn.compact
     def __call__(
@@ -42,9 +44,7 @@ class Crepe(Model):
         for index, width in enumerate(self.widths):
             window, stride, pads = (64, 1, (31, 32)) if index else (512, 4, (254, 254))
             x = Conv(width, window, stride, padding=(pads,), bias=True, name=f"conv{index}", **plain)(x)
-            x = BatchNorm(epsilon=0.0010000000474974513, name=f"conv{index}_norm", **plain)(
-                ACTIVATIONS["relu"](x), train=train
-            )
+            x = BatchNorm(epsilon=self.epsilon, name=f"conv{index}_norm", **plain)(ACTIVATIONS["relu"](x), train=train)
             x = features[f"conv{index}"] = core.max_pool(x, 2, padding="VALID")
         x = features["pooled"] = x.reshape(x.shape[0], -1)
         x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)

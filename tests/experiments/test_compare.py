@@ -126,8 +126,8 @@ def test_changed_rows_are_made_again(copy, remade, changes):
 
 
 def test_a_changed_experiment_is_made_again(copy, remade, monkeypatch):
-    def changed(*, steps):
-        entries = plan(steps=steps)
+    def changed(**options):
+        entries = plan(**options)
         experiment = dataclasses.replace(entries[1].experiment, learning_rate=0.01)
         return [entries[0], dataclasses.replace(entries[1], experiment=experiment), *entries[2:]]
 

@@ -254,6 +254,14 @@ def test_a_norm_without_a_layer_before_it_is_named():
         fold(CASES["cifar"].model, {"params": params, "batch_stats": statistics})
 
 
+def test_a_norm_behind_a_relu_is_folded_only_if_no_scale_is_negative():
+    case, variables = CASES["crepe"], filled("crepe")
+    params = variables["params"]
+    norm = params["conv1_norm"] | {"scale": params["conv1_norm"]["scale"].at[0].set(-1.0)}
+    with pytest.raises(ValueError, match="conv1_norm has negative scales"):
+        fold(case.model, variables | {"params": params | {"conv1_norm": norm}})
+
+
 @on_cases
 def test_jit_equals_eager_and_traces_once(name):
     model, variables = CASES[name].model, filled(name)
