@@ -140,7 +140,7 @@ def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callab
 
 def torch_network(name: str) -> Any:
     """timm's network of this name, or torchvision's; None where there is none, or torch is not installed."""
-    if name in VARIANTS or name in OTHERS:
+    if name in OTHERS:
         return None
     try:
         timm, torchvision, torch = map(torchvision_cpu.load, ("timm", "torchvision", "torch"))
@@ -148,9 +148,32 @@ def torch_network(name: str) -> Any:
         return None
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
+    if name in VARIANTS:
+        classes = model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
+        return of_rank(torch, torchvision.models.resnet18(num_classes=classes), len(SPACES[name]) - 1)
     if name == "alexnet":  # timm has none
         return torchvision.models.get_model(name, weights=None)
     return timm.create_model(name) if timm.is_model(name) else None
+
+
+def of_rank(torch: Any, net: Any, rank: int) -> Any:
+    """torchvision's ResNet over ``rank`` axes instead of two, from one channel."""
+    for parent in list(net.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, torch.nn.Conv2d):
+                channels = 1 if layer is net.conv1 else layer.in_channels, layer.out_channels
+                sizes = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+                new = getattr(torch.nn, f"Conv{rank}d")(*channels, *sizes, bias=False)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                new = getattr(torch.nn, f"BatchNorm{rank}d")(layer.num_features)
+            elif isinstance(layer, torch.nn.MaxPool2d):
+                new = getattr(torch.nn, f"MaxPool{rank}d")(layer.kernel_size, layer.stride, layer.padding)
+            elif isinstance(layer, torch.nn.AdaptiveAvgPool2d):
+                new = getattr(torch.nn, f"AdaptiveAvgPool{rank}d")(1)
+            else:
+                continue
+            setattr(parent, name, new)
+    return net
 
 
 def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Callable]:
@@ -159,8 +182,12 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
         return {}
     import torch  # pyright: ignore[reportMissingImports]
 
+    forms = {False: torch.contiguous_format}
+    if name not in VARIANTS or len(SPACES[name]) == 4:  # one axis knows no other form
+        forms[True] = torch.channels_last_3d if name in VARIANTS else torch.channels_last
+
     def runs(last: bool, compile_it: bool) -> Callable:
-        net, form = torch_network(name), torch.channels_last if last else torch.contiguous_format
+        net, form = torch_network(name), forms[last]
         net = net.train() if mode == "train" else net.eval()
         if mode == "folded":
             net = torch.fx.experimental.optimization.fuse(net)
@@ -191,7 +218,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
     for label, last, compile_it in (
         ("eager", False, False), ("eager_last", True, False), ("compile", False, True), ("compile_last", True, True),
     ):  # fmt: skip
-        if compile_it and not compiled:
+        if last not in forms or (compile_it and not compiled):
             continue
         try:
             run = runs(last, compile_it)
