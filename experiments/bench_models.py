@@ -31,12 +31,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 
 import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
+from experiments import flax_networks
 from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
 from tests.parity import torchvision_cpu
 
@@ -53,7 +55,7 @@ SPACES = {"resnet18 1d": (16000, 1), "resnet18 3d": (32, 32, 32, 1), "mlp": (28,
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),
-    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date"),
+    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date", "flax_ms"),
 )
 
 
@@ -70,7 +72,7 @@ def example(name: str, batch: int) -> jax.Array:
     return jnp.asarray(random.standard_normal((batch, *space)), jnp.float32)
 
 
-def filled(model: Model, x: jax.Array) -> dict[str, Any]:
+def filled(model: nn.Module, x: jax.Array) -> dict[str, Any]:
     """Variables from numpy: to initialise a large network takes longer than to measure it."""
     random = np.random.default_rng(1)
 
@@ -91,7 +93,7 @@ def sgd() -> optax.GradientTransformation:
     return optax.sgd(1e-3, momentum=0.9)
 
 
-def training_step(model: Model) -> Callable:
+def training_step(model: nn.Module) -> Callable:
     """(params, batch_stats, opt_state, x) -> the first three anew; the classes are made up."""
 
     def step(params, statistics, moment, x):
@@ -111,8 +113,8 @@ def training_step(model: Model) -> Callable:
     return step
 
 
-def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
-    """(run, seconds to compile, peak MB) of convzoo, or of the same network with every convolution by ``way``."""
+def ours(model: Any, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
+    """(run, seconds to compile, peak MB) of a network as it is, or with every convolution of convzoo by ``way``."""
     variables = filled(model, x)
     if mode == "train":
         params = variables.pop("params")
@@ -202,7 +204,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
 
             return infer
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-        labels = torch.arange(batch)
+        labels = torch.arange(batch) % model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
 
         def train():
             optimizer.zero_grad(set_to_none=True)
@@ -242,11 +244,13 @@ def measure(
     runs, compile_lax, peak_lax = {"convzoo": run}, math.nan, math.nan
     if peers:
         runs["lax"], compile_lax, peak_lax = ours(model, mode, x, "lax")
+        if name in flax_networks.NETWORKS and mode != "folded":  # Flax folds nothing
+            runs["flax"], *_ = ours(flax_networks.NETWORKS[name], mode, x, None)
         runs |= torch_runs(name, mode, batch, compiled)
     times = rounds(runs, seconds)
     low, middle, high = quartiles(times["convzoo"])
     medians = {peer: statistics.median(values) for peer, values in times.items()}
-    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax")), default=math.nan)
+    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax", "flax")), default=math.nan)
     macs = convzoo.cost(model, x.shape).macs * (3 if mode == "train" else 1)
     return {
         "model": name, "mode": mode, "batch": batch, "ms": round(middle, 2), "low": round(low, 2),
@@ -382,16 +386,17 @@ def draw_growth(rows: list[dict], path: Path) -> None:
 
 def ratio_table(rows: list[dict]) -> str:
     lines = [
-        "| network | mode | ms | against torch's best | which | against lax | compile s, against lax |",
-        "|---" * 7 + "|",
+        "| network | mode | ms | against torch's best | which | against lax | against Flax | compile s, against lax |",
+        "|---" * 8 + "|",
     ]
     for row in rows:
         peers = {key: row[key] for key in FIELDS[7:11] if not blank(row[key])}
         best = min(peers, key=lambda key: peers[key]).removesuffix("_ms").replace("_", ", ") if peers else "-"
+        compiling = f"{row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f}"
         lines.append(
             f"| {row['model']} | {row['mode']}, batch {row['batch']:.0f} | {row['ms']:.0f} "
             f"({row['low']:.0f} to {row['high']:.0f}) | {cell(row['ratio_torch'])} | {best} | "
-            f"{cell(row['ratio_lax'])} | {row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f} |"
+            f"{cell(row['ratio_lax'])} | {cell(row['flax_ms'] / row['ms'])} | {compiling} |"
         )
     return "\n".join(lines)
 

@@ -274,6 +274,7 @@ __attribute__((always_inline)) inline T error_function(T z) {
                       t * (0.015172184444963932f + t * (0.0011881034588441253f + t * 3.807084067375399e-05f))));
   return z * above / below;
 }
+
 template <int A, int W>
 __attribute__((always_inline)) inline typename Vector<W>::type activate(typename Vector<W>::type v) {
   using T = typename Vector<W>::type;
