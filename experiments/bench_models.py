@@ -433,7 +433,7 @@ def write(folder: Path, docs: Path) -> None:
     """Replaces the tables between markers in ``docs`` by those of the runs in ``folder``."""
     for page, mark, sources, table in (
         ("speed.md", "networks", ["models.csv"], ratio_table),
-        ("models.md", "zoo", ["models.csv", "zoo.csv"], zoo_table),  # of a network in both the latter counts
+        ("models.md", "zoo", ["zoo.csv", "models.csv"], zoo_table),  # of a network in both the longer run counts
     ):
         rows = [row for name in sources if (folder / name).exists() for row in read(folder / name)]
         if rows:
@@ -492,7 +492,7 @@ def main() -> None:
     elif args.growth:
         growth(args.out.with_name("growth.json"), args.seconds / 6)
     elif args.zoo:
-        bench(zoo_rows(), args.out.with_name("zoo.csv"), 0.5, peers=False)
+        bench(zoo_rows(), args.out.with_name("zoo.csv"), 2.0, peers=False)
     else:
         rows = [row for row in plan(args.names, args.quick) if row[1] in args.modes]
         compiled = not (args.quick or args.no_compile)
