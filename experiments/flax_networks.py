@@ -23,7 +23,7 @@ class FlaxResNet50(nn.Module):
             return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
 
         x = nn.relu(conv_norm(x, 64, 7, 2))
-        x = nn.max_pool(x, (3, 3), (2, 2), [(1, 1)] * 2)
+        x = nn.max_pool(x, (3, 3), (2, 2), [(1, 1)] * 2)  # pyright: ignore[reportArgumentType]
         for stage, depth in enumerate(self.depths):
             width = 64 * 2**stage
             for index in range(depth):
