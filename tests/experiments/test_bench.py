@@ -21,7 +21,7 @@ def test_every_mode_of_a_network(mode, monkeypatch):
     assert row["ratio_lax"] > 0
     assert math.isnan(row["ratio_torch"])  # no peer has this network
     assert set(row) <= set(bench_models.FIELDS)
-    assert row["per_second"] == pytest.approx(2 / row["ms"] * 1e3, rel=0.01, abs=2)
+    assert 2e3 / (row["ms"] + 0.005) - 0.01 <= row["per_second"] <= 2e3 / (row["ms"] - 0.005) + 0.01  # both rounded
 
 
 @pytest.mark.parametrize("name", flax_networks.NETWORKS)
