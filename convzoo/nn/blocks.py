@@ -86,8 +86,8 @@ def shared(block: Basic | Bottleneck) -> dict[str, Any]:
     return {name: getattr(block, name) for name in ("dtype", "param_dtype", "padding", "initial")}
 
 
-def skip(block: Basic | Bottleneck, x: Array, shape: tuple[int, ...], *, train: bool) -> Array:
-    """``x`` in the shape of the branch.
+def skip(block: Basic | Bottleneck, x: Array, shape: tuple[Any, ...], *, train: bool) -> Array:
+    """``x`` in the shape of the branch, whose batch may be symbolic.
 
     Raises:
       ValueError: an unknown ``shortcut``.
