@@ -438,7 +438,7 @@ def inner_programs(params: dict[str, Any]):
 
 
 def conv_macs(ins, out, params) -> int:
-    x, kernel = ins
+    x, kernel, *_ = ins
     dilated = any(i > 1 for i in params["geometry"].in_dilation)
     places = math.prod(x.shape[:-1]) if dilated else math.prod(out.shape[:-1])  # a dilated input's zeros cost nothing
     return places * kernel.size
@@ -463,7 +463,12 @@ def graph_macs(ins, out) -> int:
     return min(by_edge, by_node)
 
 
-OPERATIONS = {"convzoo_conv": conv_macs, "conv_general_dilated": lax_conv_macs, "dot_general": dot_macs}
+OPERATIONS = {
+    "convzoo_conv": conv_macs,
+    "convzoo_conv_then": conv_macs,
+    "conv_general_dilated": lax_conv_macs,
+    "dot_general": dot_macs,
+}
 
 
 # --- what a waypoint sees -------------------------------------------------------------------------------------------

@@ -31,12 +31,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 
 import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
+from experiments import flax_networks
 from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
 from tests.parity import torchvision_cpu
 
@@ -53,7 +55,7 @@ SPACES = {"resnet18 1d": (16000, 1), "resnet18 3d": (32, 32, 32, 1), "mlp": (28,
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),
-    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date"),
+    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date", "flax_ms"),
 )
 
 
@@ -70,7 +72,7 @@ def example(name: str, batch: int) -> jax.Array:
     return jnp.asarray(random.standard_normal((batch, *space)), jnp.float32)
 
 
-def filled(model: Model, x: jax.Array) -> dict[str, Any]:
+def filled(model: nn.Module, x: jax.Array) -> dict[str, Any]:
     """Variables from numpy: to initialise a large network takes longer than to measure it."""
     random = np.random.default_rng(1)
 
@@ -91,7 +93,7 @@ def sgd() -> optax.GradientTransformation:
     return optax.sgd(1e-3, momentum=0.9)
 
 
-def training_step(model: Model) -> Callable:
+def training_step(model: nn.Module) -> Callable:
     """(params, batch_stats, opt_state, x) -> the first three anew; the classes are made up."""
 
     def step(params, statistics, moment, x):
@@ -111,8 +113,8 @@ def training_step(model: Model) -> Callable:
     return step
 
 
-def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
-    """(run, seconds to compile, peak MB) of convzoo, or of the same network with every convolution by ``way``."""
+def ours(model: Any, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
+    """(run, seconds to compile, peak MB) of a network as it is, or with every convolution of convzoo by ``way``."""
     variables = filled(model, x)
     if mode == "train":
         params = variables.pop("params")
@@ -140,7 +142,7 @@ def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callab
 
 def torch_network(name: str) -> Any:
     """timm's network of this name, or torchvision's; None where there is none, or torch is not installed."""
-    if name in VARIANTS or name in OTHERS:
+    if name in OTHERS:
         return None
     try:
         timm, torchvision, torch = map(torchvision_cpu.load, ("timm", "torchvision", "torch"))
@@ -148,9 +150,32 @@ def torch_network(name: str) -> Any:
         return None
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
+    if name in VARIANTS:
+        classes = model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
+        return of_rank(torch, torchvision.models.resnet18(num_classes=classes), len(SPACES[name]) - 1)
     if name == "alexnet":  # timm has none
         return torchvision.models.get_model(name, weights=None)
     return timm.create_model(name) if timm.is_model(name) else None
+
+
+def of_rank(torch: Any, net: Any, rank: int) -> Any:
+    """torchvision's ResNet over ``rank`` axes instead of two, from one channel."""
+    for parent in list(net.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, torch.nn.Conv2d):
+                channels = 1 if layer is net.conv1 else layer.in_channels, layer.out_channels
+                sizes = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+                new = getattr(torch.nn, f"Conv{rank}d")(*channels, *sizes, bias=False)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                new = getattr(torch.nn, f"BatchNorm{rank}d")(layer.num_features)
+            elif isinstance(layer, torch.nn.MaxPool2d):
+                new = getattr(torch.nn, f"MaxPool{rank}d")(layer.kernel_size, layer.stride, layer.padding)
+            elif isinstance(layer, torch.nn.AdaptiveAvgPool2d):
+                new = getattr(torch.nn, f"AdaptiveAvgPool{rank}d")(1)
+            else:
+                continue
+            setattr(parent, name, new)
+    return net
 
 
 def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Callable]:
@@ -159,8 +184,12 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
         return {}
     import torch  # pyright: ignore[reportMissingImports]
 
+    forms = {False: torch.contiguous_format}
+    if name not in VARIANTS or len(SPACES[name]) == 4:  # one axis knows no other form
+        forms[True] = torch.channels_last_3d if name in VARIANTS else torch.channels_last
+
     def runs(last: bool, compile_it: bool) -> Callable:
-        net, form = torch_network(name), torch.channels_last if last else torch.contiguous_format
+        net, form = torch_network(name), forms[last]
         net = net.train() if mode == "train" else net.eval()
         if mode == "folded":
             net = torch.fx.experimental.optimization.fuse(net)
@@ -175,7 +204,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
 
             return infer
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-        labels = torch.arange(batch)
+        labels = torch.arange(batch) % model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
 
         def train():
             optimizer.zero_grad(set_to_none=True)
@@ -191,7 +220,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
     for label, last, compile_it in (
         ("eager", False, False), ("eager_last", True, False), ("compile", False, True), ("compile_last", True, True),
     ):  # fmt: skip
-        if compile_it and not compiled:
+        if last not in forms or (compile_it and not compiled):
             continue
         try:
             run = runs(last, compile_it)
@@ -215,11 +244,13 @@ def measure(
     runs, compile_lax, peak_lax = {"convzoo": run}, math.nan, math.nan
     if peers:
         runs["lax"], compile_lax, peak_lax = ours(model, mode, x, "lax")
+        if name in flax_networks.NETWORKS and mode != "folded":  # Flax folds nothing
+            runs["flax"], *_ = ours(flax_networks.NETWORKS[name], mode, x, None)
         runs |= torch_runs(name, mode, batch, compiled)
     times = rounds(runs, seconds)
     low, middle, high = quartiles(times["convzoo"])
     medians = {peer: statistics.median(values) for peer, values in times.items()}
-    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax")), default=math.nan)
+    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax", "flax")), default=math.nan)
     macs = convzoo.cost(model, x.shape).macs * (3 if mode == "train" else 1)
     return {
         "model": name, "mode": mode, "batch": batch, "ms": round(middle, 2), "low": round(low, 2),
@@ -355,16 +386,17 @@ def draw_growth(rows: list[dict], path: Path) -> None:
 
 def ratio_table(rows: list[dict]) -> str:
     lines = [
-        "| network | mode | ms | against torch's best | which | against lax | compile s, against lax |",
-        "|---" * 7 + "|",
+        "| network | mode | ms | against torch's best | which | against lax | against Flax | compile s, against lax |",
+        "|---" * 8 + "|",
     ]
     for row in rows:
         peers = {key: row[key] for key in FIELDS[7:11] if not blank(row[key])}
         best = min(peers, key=lambda key: peers[key]).removesuffix("_ms").replace("_", ", ") if peers else "-"
+        compiling = f"{row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f}"
         lines.append(
             f"| {row['model']} | {row['mode']}, batch {row['batch']:.0f} | {row['ms']:.0f} "
             f"({row['low']:.0f} to {row['high']:.0f}) | {cell(row['ratio_torch'])} | {best} | "
-            f"{cell(row['ratio_lax'])} | {row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f} |"
+            f"{cell(row['ratio_lax'])} | {cell(row['flax_ms'] / row['ms'])} | {compiling} |"
         )
     return "\n".join(lines)
 
@@ -401,7 +433,7 @@ def write(folder: Path, docs: Path) -> None:
     """Replaces the tables between markers in ``docs`` by those of the runs in ``folder``."""
     for page, mark, sources, table in (
         ("speed.md", "networks", ["models.csv"], ratio_table),
-        ("models.md", "zoo", ["models.csv", "zoo.csv"], zoo_table),  # of a network in both the latter counts
+        ("models.md", "zoo", ["zoo.csv", "models.csv"], zoo_table),  # of a network in both the longer run counts
     ):
         rows = [row for name in sources if (folder / name).exists() for row in read(folder / name)]
         if rows:
@@ -460,7 +492,7 @@ def main() -> None:
     elif args.growth:
         growth(args.out.with_name("growth.json"), args.seconds / 6)
     elif args.zoo:
-        bench(zoo_rows(), args.out.with_name("zoo.csv"), 0.5, peers=False)
+        bench(zoo_rows(), args.out.with_name("zoo.csv"), 2.0, peers=False)
     else:
         rows = [row for row in plan(args.names, args.quick) if row[1] in args.modes]
         compiled = not (args.quick or args.no_compile)

@@ -1,6 +1,7 @@
 """Pure functions of arrays: the one convolution that every modality uses. Imports jax, numpy and jaxtyping alone."""
 
 from convzoo.core import audio as audio
+from convzoo.core.activations import ACTIVATIONS as ACTIVATIONS
 from convzoo.core.activations import gelu as gelu
 from convzoo.core.activations import silu as silu
 from convzoo.core.conv import conv as conv
@@ -13,6 +14,7 @@ from convzoo.core.graph import readout as readout
 from convzoo.core.graph import sort_edges as sort_edges
 from convzoo.core.lowering import force as force
 from convzoo.core.norm import batch_norm as batch_norm
+from convzoo.core.norm import batch_norm_affine as batch_norm_affine
 from convzoo.core.norm import batch_norm_train as batch_norm_train
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm

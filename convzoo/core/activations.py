@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 from jax import lax
+from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -34,3 +35,16 @@ def silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def gelu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x`` times the normal distribution's share below it, exactly (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
     return jax.nn.gelu(x, approximate=False)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "none": lambda x: x,
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "hard_swish": jax.nn.hard_swish,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "sigmoid": jax.nn.sigmoid,
+    "silu": silu,
+    "tanh": jnp.tanh,
+    "gelu": gelu,
+}

@@ -32,10 +32,22 @@ def moments(
 
 def standardise(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, epsilon: float):
     """``(x - mean) / sqrt(variance + epsilon) * scale + bias``, as one multiplication and one addition."""
+    gain, shift = batch_norm_affine(mean, variance, scale, bias, epsilon=epsilon)
+    return (wide(x) * gain + shift).astype(x.dtype)
+
+
+def batch_norm_affine(
+    mean: Float[Array, "*shape"],
+    variance: Float[Array, "*shape"],
+    scale: Float[Array, "*shape"] | None = None,
+    bias: Float[Array, "*shape"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """What a normalisation with these statistics multiplies by and what it adds, in at least float32."""
     gain = jax.lax.rsqrt(wide(variance) + epsilon)
     gain = gain if scale is None else gain * wide(scale)
-    shift = -wide(mean) * gain if bias is None else wide(bias) - wide(mean) * gain
-    return (wide(x) * gain + shift).astype(x.dtype)
+    return gain, -wide(mean) * gain if bias is None else wide(bias) - wide(mean) * gain
 
 
 def batch_norm(

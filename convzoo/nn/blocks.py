@@ -45,9 +45,9 @@ class Basic(Model):
         own = shared(self)
         y = ConvNorm(self.width, self.window, self.stride, self.first_dilation, name="conv1", **own)(x, train=train)
         last = ConvNorm(
-            self.width, self.window, 1, self.dilation, activation="none", initial_scale=0.0, name="conv2", **own
+            self.width, self.window, 1, self.dilation, initial_scale=0.0, drop_path=self.drop_path, name="conv2", **own
         )
-        return add(self, x, last(y, train=train), train=train)
+        return last(y, skip(self, x, y.shape, train=train), train=train)
 
 
 class Bottleneck(Model):
@@ -77,8 +77,8 @@ class Bottleneck(Model):
         y = ConvNorm(inner, 1, name="conv1", **own)(x, train=train)
         middle = ConvNorm(inner, self.window, self.stride, self.first_dilation, self.groups, name="conv2", **own)
         y = middle(y, train=train)
-        y = ConvNorm(out, 1, activation="none", initial_scale=0.0, name="conv3", **own)(y, train=train)
-        return add(self, x, y, train=train)
+        last = ConvNorm(out, 1, initial_scale=0.0, drop_path=self.drop_path, name="conv3", **own)
+        return last(y, skip(self, x, (*y.shape[:-1], out), train=train), train=train)
 
 
 def shared(block: Basic | Bottleneck) -> dict[str, Any]:
@@ -86,28 +86,22 @@ def shared(block: Basic | Bottleneck) -> dict[str, Any]:
     return {name: getattr(block, name) for name in ("dtype", "param_dtype", "padding", "initial")}
 
 
-def add(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
-    """The end of a block: the branch ``y`` added to its input, and the activation."""
-    skipped = skip(block, x, y, train=train)
-    return ACTIVATIONS["relu"](skipped + drop_path(block, y, block.drop_path, train=train))
-
-
-def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
-    """``x`` in the shape of ``y``.
+def skip(block: Basic | Bottleneck, x: Array, shape: tuple[Any, ...], *, train: bool) -> Array:
+    """``x`` in the shape of the branch, whose batch may be symbolic.
 
     Raises:
       ValueError: an unknown ``shortcut``.
     """
     if block.shortcut not in ("project", "pad"):
         raise ValueError(f"shortcut {block.shortcut!r} is not known; it must be 'project' or 'pad'")
-    if x.shape == y.shape:
+    if x.shape == shape:
         return x
     if block.shortcut == "pad":
         strided = x[(slice(None), *(slice(None, None, block.stride) for _ in x.shape[1:-1]))]
-        extra = y.shape[-1] - x.shape[-1]
+        extra = shape[-1] - x.shape[-1]
         return core.pad_channels(strided, extra // 2, extra - extra // 2)
     own: dict[str, Any] = {"dtype": block.dtype, "param_dtype": block.param_dtype, "initial": block.initial}
-    return ConvNorm(y.shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
+    return ConvNorm(shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
 
 
 class ConvNeXtBlock(Model):
@@ -130,13 +124,14 @@ class ConvNeXtBlock(Model):
         own: dict[str, Any] = {"initial": "normal_02", **plain}
         y = Conv(width, self.window, dilation=self.dilation, groups=width, bias=True, name="conv", **own)(x)
         y = LayerNorm(name="norm", **plain)(y)
-        y = ACTIVATIONS["gelu"](Dense(self.expansion * width, name="expand", **own)(y))
+        y = Dense(self.expansion * width, activation="gelu", name="expand", **own)(y)
         if self.response_norm:
             y = GlobalResponseNorm(name="response", **plain)(y)
-        y = Dense(width, name="project", **own)(y)
-        if self.layer_scale:
-            y = LayerScale(self.layer_scale, name="layer_scale", **plain)(y)
-        return x + drop_path(self, y, self.drop_path, train=train)
+        scale = LayerScale(self.layer_scale, name="layer_scale", **plain)(width) if self.layer_scale else None
+        project = Dense(width, name="project", **own)
+        if train:
+            return x + drop_path(self, project(y, scale), self.drop_path, train=True)
+        return project(y, scale, residual=x)
 
 
 class InvertedResidual(Model):
@@ -174,8 +169,9 @@ class InvertedResidual(Model):
         if self.squeezed:
             y = SqueezeExcite(self.squeezed, self.squeeze_activation, self.gate, name="excite", **plain)(y)
         last = "project" if self.hidden else "point"
-        y = ConvNorm(self.features, 1, activation="none", name=last, **own)(y, train=train)
-        return x + drop_path(self, y, self.drop_path, train=train) if y.shape == x.shape else y
+        residual = x if x.shape == (*y.shape[:-1], self.features) else None
+        project = ConvNorm(self.features, 1, activation="none", drop_path=self.drop_path, name=last, **own)
+        return project(y, residual, train=train)
 
 
 class SeparableBlock(Model):
@@ -217,13 +213,11 @@ class SeparableBlock(Model):
                 )
                 x = each(silent(x, length))
                 length = None if length is None else -(-length // stride)
-            activation = "none" if self.residual and index == self.repeat - 1 else "relu"
-            mask = None if length is None else core.length_mask(length, x.shape[1])
-            x = ConvNorm(self.width, 1, activation=activation, name=f"point{index}", **plain)(x, train=train, mask=mask)
-        if self.residual:
-            mask = None if length is None else core.length_mask(length, x.shape[1])
-            skip = ConvNorm(self.width, 1, self.stride, activation="none", name="skip", **plain)
-            x = ACTIVATIONS["relu"](x + skip(first, train=train, mask=mask))
+            mask, skipped = None if length is None else core.length_mask(length, x.shape[1]), None
+            if self.residual and index == self.repeat - 1:
+                skip = ConvNorm(self.width, 1, self.stride, activation="none", name="skip", **plain)
+                skipped = skip(first, train=train, mask=mask)
+            x = ConvNorm(self.width, 1, name=f"point{index}", **plain)(x, skipped, train=train, mask=mask)
         return x, length
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 
 from convzoo.core.lowering import dense, depthwise, grouped, native
+from convzoo.core.lowering.finish import Finish, finished
 from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated, is_patchify
 from convzoo.core.shapes import Geometry, out_space
 
@@ -195,6 +196,23 @@ def conv_on_cpu(x: Array, kernel: Array, *, geometry: Geometry, way: str | None)
 def kernel_grad_on_cpu(x: Array, y: Array, *, geometry: Geometry, window: tuple[int, ...], way: str | None) -> Array:
     out = y.shape[1:-1]
     return way_for("kernel_grad", way, x, out, geometry, y.shape[-1], window).kernel_grad(x, y, geometry, window)
+
+
+def conv_then_on_cpu(
+    x: Array, kernel: Array, *more: Array, geometry: Geometry, way: str | None, finish: Finish
+) -> Array:
+    window = kernel.shape[:-2]
+    out = out_space(x.shape[1:-1], window, geometry)
+    chosen = way_for("conv", way, x, out, geometry, kernel.shape[-1], window)
+    if chosen is WAYS["native"] and native.finishes(geometry, finish.activation, x.dtype.name):
+        return native.native_conv(x, kernel, geometry, finish, *more)
+    return finished(chosen.conv(x, kernel, geometry), finish, *more)
+
+
+def conv_then_anywhere(
+    x: Array, kernel: Array, *more: Array, geometry: Geometry, way: str | None, finish: Finish
+) -> Array:
+    return finished(conv_anywhere(x, kernel, geometry=geometry, way=way), finish, *more)
 
 
 def conv_anywhere(x: Array, kernel: Array, *, geometry: Geometry, way: str | None) -> Array:
