@@ -1,4 +1,4 @@
-"""The command line: ``convzoo models``, ``info``, ``predict``, ``evaluate``, ``graph``; each takes ``--json``."""
+"""The command line ``convzoo``: ``models``, ``info``, ``predict``, ``evaluate``, ``listen`` and ``graph``."""
 
 import argparse
 import contextlib
@@ -107,6 +107,39 @@ def evaluate(options: argparse.Namespace) -> int:
     return 1 if score.failed else 0
 
 
+def listen(options: argparse.Namespace) -> int:
+    from convzoo.apps import listen as app
+    from convzoo.data import recordings
+    from convzoo.explain import hearing
+
+    files = [path for each in options.file for path in (recordings.in_folder(each) if each.is_dir() else [each])]
+    if not files:
+        raise ValueError(f"there are no sound files in {', '.join(map(str, options.file))}")
+    if options.picture and len(files) > 1:
+        raise ValueError(f"--picture draws one recording; {len(files)} are given")
+    found = app.listener(options.weights)
+    outcomes = []
+    with bar("listening, seconds", None, shown=True) as advance:
+        for outcome in app.listen(found, files, lambda done, of: advance(int(done), int(of))):
+            outcomes.append(outcome if options.picture else outcome._replace(overview=None))
+            if outcome.error:
+                print(f"convzoo: {outcome.file}: {outcome.error}", file=sys.stderr)
+    if options.picture and not outcomes[0].error:
+        heard = outcomes[0]
+        assert heard.overview
+        hearing.picture(
+            options.picture,
+            **heard.overview._asdict(),
+            **{name: getattr(heard, name) for name in ("seconds", "words", "segments", "pitch")},
+            title=heard.file.name,
+        )
+    if options.json:
+        print(json.dumps([app.entry(outcome) for outcome in outcomes]))
+    else:
+        print("\n".join(line for outcome in outcomes for line in app.lines(outcome)))
+    return 1 if any(outcome.error for outcome in outcomes) else 0
+
+
 def graph(options: argparse.Namespace) -> int:
     from convzoo.apps import graph as app
 
@@ -194,6 +227,11 @@ def parser() -> argparse.ArgumentParser:
     found = command(evaluate, "how often a model is right over a folder of class folders, or of WNID_name files")
     found.add_argument("folder", type=Path, metavar="FOLDER")
     weighted(found)
+    found = command(listen, "the words of recordings, and with the extra hearing who speaks when and at which pitch")
+    found.add_argument("file", nargs="+", type=Path, metavar="FILE", help="sound files, and folders of them")
+    found.add_argument("--picture", type=Path, metavar="FILE", help="draw one recording into a .png, .svg or .pdf file")
+    trained = "a file of a network that experiments.train digit_strings trained; left out: the one that comes along"
+    found.add_argument("--weights", type=Path, metavar="FILE", help=trained)
     found = command(graph, "learn the classes of a graph's nodes from labelled ones, tested on nodes held out")
     found.add_argument("file", type=Path, metavar="FILE", help="edge list, .graphml, .gml or .json (node-link)")
     found.add_argument("--labels", type=Path, metavar="FILE", help="a table: node, label")

@@ -27,6 +27,7 @@ from convzoo.models import (
     alexnet,
     bytenet,
     convnext,
+    crepe,
     efficientnet,
     gin,
     graphnet,
@@ -35,8 +36,12 @@ from convzoo.models import (
     mobilenet,
     mobilenetv3,
     nodenet,
+    quartznet,
     resnet,
+    silero,
+    tcn,
     vgg,
+    wavecnn,
 )
 from convzoo.nn import Model
 from convzoo.weights import files as weight_files
@@ -72,6 +77,8 @@ MODELS: dict[str, Model] = {
     "convnextv2_pico": convnext.CONVNEXTV2_PICO,
     "convnextv2_small": convnext.CONVNEXTV2_SMALL,
     "convnextv2_tiny": convnext.CONVNEXTV2_TINY,
+    "crepe_full": crepe.CREPE_FULL,
+    "crepe_tiny": crepe.CREPE_TINY,
     "efficientnet_b0": efficientnet.EFFICIENTNET_B0,
     "efficientnet_b1": efficientnet.EFFICIENTNET_B1,
     "efficientnet_b2": efficientnet.EFFICIENTNET_B2,
@@ -95,6 +102,9 @@ MODELS: dict[str, Model] = {
     "graphnet_gin": layernet.GRAPHNET_GIN,
     "graphnet_sage": layernet.GRAPHNET_SAGE,
     "graphsage": nodenet.GRAPHSAGE,
+    "m5": wavecnn.M5,
+    "m11": wavecnn.M11,
+    "matchboxnet_3x2x64": quartznet.MATCHBOXNET_3X2X64,
     "mlp": mlp.MLP_SMALL,
     "mobilenetv2_035": mobilenet.MOBILENETV2_035,
     "mobilenetv2_050": mobilenet.MOBILENETV2_050,
@@ -108,6 +118,8 @@ MODELS: dict[str, Model] = {
     "mobilenetv3_small_050": mobilenetv3.MOBILENETV3_SMALL_050,
     "mobilenetv3_small_075": mobilenetv3.MOBILENETV3_SMALL_075,
     "mobilenetv3_small_100": mobilenetv3.MOBILENETV3_SMALL_100,
+    "quartznet5x5": quartznet.QUARTZNET5X5,
+    "quartznet15x5": quartznet.QUARTZNET15X5,
     "resnet18": resnet.RESNET18,
     "resnet34": resnet.RESNET34,
     "resnet50": resnet.RESNET50,
@@ -117,6 +129,8 @@ MODELS: dict[str, Model] = {
     "resnext101_32x4d": resnet.RESNEXT101_32X4D,
     "resnext101_32x8d": resnet.RESNEXT101_32X8D,
     "resnext101_64x4d": resnet.RESNEXT101_64X4D,
+    "silero_vad": silero.SILERO_VAD,
+    "tcn": tcn.TCN_SMALL,
     "tf_efficientnet_b0": efficientnet.TF_EFFICIENTNET_B0,
     "tf_efficientnet_b1": efficientnet.TF_EFFICIENTNET_B1,
     "tf_efficientnet_b2": efficientnet.TF_EFFICIENTNET_B2,
@@ -144,6 +158,7 @@ MODELS: dict[str, Model] = {
     "vgg16_bn": vgg.VGG16_BN,
     "vgg19": vgg.VGG19,
     "vgg19_bn": vgg.VGG19_BN,
+    "wavenet": tcn.WAVENET,
     "wide_resnet50_2": resnet.WIDE_RESNET50_2,
     "wide_resnet101_2": resnet.WIDE_RESNET101_2,
 }
@@ -166,15 +181,23 @@ TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("convnextv2_nano", ("convnext_conv",)),
     ("convnextv2_*", ("convnext",)),
     ("*efficientnet_lite*", ("mobilenet", "efficientnet_lite_pytorch")),
+    ("crepe_*", ("crepe",)),
     ("efficientnet_b*", ("mobilenet", "efficientnet_torchvision")),
+    ("m5", ("wavecnn",)),
+    ("m11", ("wavecnn",)),
+    ("matchboxnet*", ("quartznet",)),
     ("mobilenetv2_100", ("mobilenet", "mobilenetv2_torchvision")),
     ("mobilenetv3_large_100", ("mobilenet", "mobilenetv3_torchvision")),
     ("mobilenetv3_small_100", ("mobilenet", "mobilenetv3_torchvision")),
     ("tf_efficientnet_b*", ("mobilenet",)),
     ("*mobilenetv*", ("mobilenet",)),
+    ("quartznet*", ("quartznet",)),
     ("*resne[tx]*", ("resnet",)),
+    ("silero_vad", ("silero",)),
+    ("tcn", ("tcn",)),
     ("vgg*_bn", ("vgg_bn", "vgg_bn_torchvision")),
     ("vgg*", ("vgg", "vgg_torchvision")),
+    ("wavenet", ("wavenet",)),
 )
 STYLES: dict[str, tuple[str, ...]] = {
     name: next(tables for pattern, tables in TABLES if fnmatch.fnmatchcase(name, pattern))
@@ -428,7 +451,7 @@ def inner_programs(params: dict[str, Any]):
 
 
 def conv_macs(ins, out, params) -> int:
-    x, kernel = ins
+    x, kernel, *_ = ins
     dilated = any(i > 1 for i in params["geometry"].in_dilation)
     places = math.prod(x.shape[:-1]) if dilated else math.prod(out.shape[:-1])  # a dilated input's zeros cost nothing
     return places * kernel.size
@@ -453,7 +476,12 @@ def graph_macs(ins, out) -> int:
     return min(by_edge, by_node)
 
 
-OPERATIONS = {"convzoo_conv": conv_macs, "conv_general_dilated": lax_conv_macs, "dot_general": dot_macs}
+OPERATIONS = {
+    "convzoo_conv": conv_macs,
+    "convzoo_conv_then": conv_macs,
+    "conv_general_dilated": lax_conv_macs,
+    "dot_general": dot_macs,
+}
 
 
 # --- what a waypoint sees -------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import numpy as np
 from convzoo import core, environment
 from convzoo.core.lowering import choice
 from convzoo.core.shapes import Geometry, out_space
-from experiments.timing import THREADS, append, peaks, quartiles, read, rounds
+from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
 
 WAYS_FILE = Path(choice.__file__).with_name("ways.json")
 
@@ -136,9 +136,7 @@ def compiled(case: Case, mode: str, lowering: str | None) -> tuple[Callable, flo
         start = time.perf_counter()
         program = jax.jit(step_of(case, mode)).lower(*args).compile()
         seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
-    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
-    return (lambda: program(*args)), seconds, sum(getattr(memory, size, 0) for size in sizes), shape
+    return (lambda: program(*args)), seconds, peak_bytes(program), shape
 
 
 def torch_runs(case: Case, mode: str) -> dict[str, Callable]:

@@ -22,7 +22,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 
 import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
-from experiments.timing import THREADS, append, peaks, quartiles, read, rounds
+from experiments import flax_networks
+from experiments.timing import THREADS, append, peak_bytes, peaks, quartiles, read, rounds
+from tests.parity import torchvision_cpu
 
 MODES = {"forward": 8, "folded": 8, "latency": 1, "train": 16}  # the batch of each
 HEADLINE = ("convnext_tiny", "convnextv2_tiny", "resnet50", "efficientnet_b0", "mobilenetv3_large_100")
+MEASURED_WHOLE = ("convnext_tiny", "resnet50", "efficientnet_b0")
 ONLY_FORWARD = ("alexnet", "vgg16")
 VARIANTS: dict[str, Model] = {  # what the zoo has no name for
     "resnet18 1d": MODELS["resnet18"].clone(ranks=(1,), num_classes=35),
@@ -48,11 +52,10 @@ VARIANTS: dict[str, Model] = {  # what the zoo has no name for
 }
 OTHERS = ("resnext50_32x4d", "vgg11_bn", "mobilenetv2_100", "efficientnet_lite0", "cifar_resnet20", "bytenet", "mlp")
 SPACES = {"resnet18 1d": (16000, 1), "resnet18 3d": (32, 32, 32, 1), "mlp": (28, 28, 1), "bytenet": (512,)}
-PEERS = {"resnet50": "timm", "alexnet": "torchvision"}  # else timm
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),
-    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date"),
+    *("per_second", "gmacs", "gflops", "peak_gflops", "load", "rounds", "date", "flax_ms"),
 )
 
 
@@ -69,7 +72,7 @@ def example(name: str, batch: int) -> jax.Array:
     return jnp.asarray(random.standard_normal((batch, *space)), jnp.float32)
 
 
-def filled(model: Model, x: jax.Array) -> dict[str, Any]:
+def filled(model: nn.Module, x: jax.Array) -> dict[str, Any]:
     """Variables from numpy: to initialise a large network takes longer than to measure it."""
     random = np.random.default_rng(1)
 
@@ -90,7 +93,7 @@ def sgd() -> optax.GradientTransformation:
     return optax.sgd(1e-3, momentum=0.9)
 
 
-def training_step(model: Model) -> Callable:
+def training_step(model: nn.Module) -> Callable:
     """(params, batch_stats, opt_state, x) -> the first three anew; the classes are made up."""
 
     def step(params, statistics, moment, x):
@@ -110,8 +113,8 @@ def training_step(model: Model) -> Callable:
     return step
 
 
-def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
-    """(run, seconds to compile, peak MB) of convzoo, or of the same network with every convolution by ``way``."""
+def ours(model: Any, mode: str, x: jax.Array, way: str | None) -> tuple[Callable, float, float]:
+    """(run, seconds to compile, peak MB) of a network as it is, or with every convolution of convzoo by ``way``."""
     variables = filled(model, x)
     if mode == "train":
         params = variables.pop("params")
@@ -131,9 +134,7 @@ def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callab
             kept[:] = result
         return result
 
-    memory = compiled.memory_analysis()
-    sizes = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
-    return run, seconds, sum(getattr(memory, size, 0) for size in sizes) / 1e6
+    return run, seconds, peak_bytes(compiled) / 1e6
 
 
 # --- torch ------------------------------------------------------------------------------------------------------------
@@ -141,25 +142,40 @@ def ours(model: Model, mode: str, x: jax.Array, way: str | None) -> tuple[Callab
 
 def torch_network(name: str) -> Any:
     """timm's network of this name, or torchvision's; None where there is none, or torch is not installed."""
-    if name in VARIANTS or name in OTHERS:
+    if name in OTHERS:
         return None
     try:
-        import torch  # pyright: ignore[reportMissingImports]
-
-        if torch.version.cuda is None and not hasattr(torch, "convzoo_library"):
-            # torchvision, which timm imports, describes two operators that a CPU torch does not have
-            torch.convzoo_library = torch.library.Library("torchvision", "FRAGMENT")
-            for operator in ("nms", "qnms"):
-                torch.convzoo_library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import timm  # pyright: ignore[reportMissingImports]
-        import torchvision  # pyright: ignore[reportMissingImports]
+        timm, torchvision, torch = map(torchvision_cpu.load, ("timm", "torchvision", "torch"))
     except ImportError:
         return None
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    if PEERS.get(name) == "torchvision":
+    if name in VARIANTS:
+        classes = model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
+        return of_rank(torch, torchvision.models.resnet18(num_classes=classes), len(SPACES[name]) - 1)
+    if name == "alexnet":  # timm has none
         return torchvision.models.get_model(name, weights=None)
     return timm.create_model(name) if timm.is_model(name) else None
+
+
+def of_rank(torch: Any, net: Any, rank: int) -> Any:
+    """torchvision's ResNet over ``rank`` axes instead of two, from one channel."""
+    for parent in list(net.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, torch.nn.Conv2d):
+                channels = 1 if layer is net.conv1 else layer.in_channels, layer.out_channels
+                sizes = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+                new = getattr(torch.nn, f"Conv{rank}d")(*channels, *sizes, bias=False)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                new = getattr(torch.nn, f"BatchNorm{rank}d")(layer.num_features)
+            elif isinstance(layer, torch.nn.MaxPool2d):
+                new = getattr(torch.nn, f"MaxPool{rank}d")(layer.kernel_size, layer.stride, layer.padding)
+            elif isinstance(layer, torch.nn.AdaptiveAvgPool2d):
+                new = getattr(torch.nn, f"AdaptiveAvgPool{rank}d")(1)
+            else:
+                continue
+            setattr(parent, name, new)
+    return net
 
 
 def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Callable]:
@@ -168,8 +184,12 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
         return {}
     import torch  # pyright: ignore[reportMissingImports]
 
+    forms = {False: torch.contiguous_format}
+    if name not in VARIANTS or len(SPACES[name]) == 4:  # one axis knows no other form
+        forms[True] = torch.channels_last_3d if name in VARIANTS else torch.channels_last
+
     def runs(last: bool, compile_it: bool) -> Callable:
-        net, form = torch_network(name), torch.channels_last if last else torch.contiguous_format
+        net, form = torch_network(name), forms[last]
         net = net.train() if mode == "train" else net.eval()
         if mode == "folded":
             net = torch.fx.experimental.optimization.fuse(net)
@@ -184,7 +204,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
 
             return infer
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
-        labels = torch.arange(batch)
+        labels = torch.arange(batch) % model_of(name).num_classes  # pyright: ignore[reportAttributeAccessIssue]
 
         def train():
             optimizer.zero_grad(set_to_none=True)
@@ -200,7 +220,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
     for label, last, compile_it in (
         ("eager", False, False), ("eager_last", True, False), ("compile", False, True), ("compile_last", True, True),
     ):  # fmt: skip
-        if compile_it and not compiled:
+        if last not in forms or (compile_it and not compiled):
             continue
         try:
             run = runs(last, compile_it)
@@ -214,19 +234,23 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
 
-def measure(name: str, mode: str, roof: dict[str, float], seconds: float, peers: bool = True) -> dict:
-    """One row; without ``peers`` only convzoo."""
+def measure(
+    name: str, mode: str, roof: dict[str, float], seconds: float, peers: bool = True, compiled: bool = True
+) -> dict:
+    """One row; without ``peers`` only convzoo, without ``compiled`` torch as it is."""
     model, batch = model_of(name), MODES[mode]
     x = example(name, batch)
     run, compile_s, peak = ours(model, mode, x, None)
     runs, compile_lax, peak_lax = {"convzoo": run}, math.nan, math.nan
     if peers:
         runs["lax"], compile_lax, peak_lax = ours(model, mode, x, "lax")
-        runs |= torch_runs(name, mode, batch, compiled=seconds > 2)
+        if name in flax_networks.NETWORKS and mode != "folded":  # Flax folds nothing
+            runs["flax"], *_ = ours(flax_networks.NETWORKS[name], mode, x, None)
+        runs |= torch_runs(name, mode, batch, compiled)
     times = rounds(runs, seconds)
     low, middle, high = quartiles(times["convzoo"])
     medians = {peer: statistics.median(values) for peer, values in times.items()}
-    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax")), default=math.nan)
+    torch = min((medians[peer] for peer in medians if peer not in ("convzoo", "lax", "flax")), default=math.nan)
     macs = convzoo.cost(model, x.shape).macs * (3 if mode == "train" else 1)
     return {
         "model": name, "mode": mode, "batch": batch, "ms": round(middle, 2), "low": round(low, 2),
@@ -245,23 +269,25 @@ def plan(names: list[str], quick: bool) -> list[tuple[str, str]]:
         return [(name, mode) for name in names for mode in MODES]
     if quick:
         return [(name, mode) for name in ("efficientnet_b0", "resnet50") for mode in ("forward", "latency")]
-    rows = [(name, mode) for name in HEADLINE for mode in ("forward", "folded", "latency")]
-    rows += [(name, "forward") for name in ONLY_FORWARD]
-    rows += [(name, "train") for name in (*HEADLINE, *VARIANTS)]
-    return rows + [(name, mode) for name in OTHERS for mode in ("forward", "train")]
+    rows = [(name, "forward") for name in (*HEADLINE, *ONLY_FORWARD)]
+    rows += [(name, mode) for mode in ("train", "latency", "folded") for name in MEASURED_WHOLE]
+    rows += [(name, mode) for name in (*VARIANTS, *OTHERS) for mode in ("forward", "train")]
+    return rows + [
+        (name, mode) for mode in ("train", "latency", "folded") for name in HEADLINE if (name, mode) not in rows
+    ]
 
 
 def finished(path: Path) -> set[tuple[str, str]]:
     return {(row["model"], row["mode"]) for row in read(path)} if path.exists() else set()
 
 
-def bench(rows: list[tuple[str, str]], path: Path, seconds: float, peers: bool = True) -> None:
+def bench(rows: list[tuple[str, str]], path: Path, seconds: float, peers: bool = True, compiled: bool = True) -> None:
     done, roof = finished(path), peaks()
     print(f"peaks: {roof['gflops']:.0f} GFLOP/s, {roof['gbs']:.1f} GB/s; {THREADS} threads")
     print("kernels of our own:", native.why_not("float32") or "yes")
     for name, mode in rows:
         if (name, mode) not in done:
-            row = measure(name, mode, roof, seconds, peers)
+            row = measure(name, mode, roof, seconds, peers, compiled)
             append(path, FIELDS, row)
             shown = ("model", "mode", "ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "gflops")
             print(*(f"{field}={row[field]}" for field in shown), flush=True)
@@ -282,17 +308,16 @@ def profile(name: str, mode: str, times: int = 3) -> list[tuple[float, float, st
                 jax.block_until_ready(run())
         (found,) = Path(folder).rglob("*.xplane.pb")
         data = jax.profiler.ProfileData.from_file(str(found))
-    spent, calls = Counter(), Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
+    calls: defaultdict[str, float] = defaultdict(float)
     for plane in data.planes:
         for line in plane.lines:
             for event in line.events:
                 kind = re.sub(r"(\.\d+)+$", "", event.name)
-                if re.fullmatch(
-                    r"[a-z_\-]+", kind
-                ):  # XLA's operations are in lower case, its runtime's functions are not
+                if re.fullmatch(r"[a-z_\-]+", kind):  # XLA's operations, not the functions of its runtime
                     spent[kind] += event.duration_ns / 1e6 / times
                     calls[kind] += 1 / times
-    return [(ms, calls[kind], kind) for kind, ms in spent.most_common()]
+    return sorted(((ms, calls[kind], kind) for kind, ms in spent.items()), reverse=True)
 
 
 # --- how cost grows ---------------------------------------------------------------------------------------------------
@@ -332,8 +357,9 @@ def draw_growth(rows: list[dict], path: Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, len(GROWTH), figsize=(13, 5.5), sharey="row")
-    for column, axis in enumerate(GROWTH):
+    measured = [axis for axis in GROWTH if axis in {row["axis"] for row in rows}]
+    figure, panels = plt.subplots(2, len(measured), figsize=(13, 5.5), sharey="row", squeeze=False)
+    for column, axis in enumerate(measured):
         for mode, color in (("forward", "C0"), ("train", "C1")):
             own = sorted(
                 (row for row in rows if (row["axis"], row["mode"]) == (axis, mode)), key=lambda row: row["size"]
@@ -360,18 +386,24 @@ def draw_growth(rows: list[dict], path: Path) -> None:
 
 def ratio_table(rows: list[dict]) -> str:
     lines = [
-        "| network | mode | ms | against torch's best | which | against lax | compile s, against lax |",
-        "|---" * 7 + "|",
+        "| network | mode | ms | against torch's best | which | against lax | against Flax | compile s, against lax |",
+        "|---" * 8 + "|",
     ]
     for row in rows:
         peers = {key: row[key] for key in FIELDS[7:11] if not blank(row[key])}
         best = min(peers, key=lambda key: peers[key]).removesuffix("_ms").replace("_", ", ") if peers else "-"
+        compiling = f"{row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f}"
         lines.append(
             f"| {row['model']} | {row['mode']}, batch {row['batch']:.0f} | {row['ms']:.0f} "
             f"({row['low']:.0f} to {row['high']:.0f}) | {cell(row['ratio_torch'])} | {best} | "
-            f"{cell(row['ratio_lax'])} | {row['compile_s']:.1f}, {row['compile_s'] / row['compile_lax_s']:.2f} |"
+            f"{cell(row['ratio_lax'])} | {cell(row['flax_ms'] / row['ms'])} | {compiling} |"
         )
     return "\n".join(lines)
+
+
+def zoo_names() -> list[str]:
+    """Every name but graphs, whose cost is their edges."""
+    return [name for name in convzoo.list_models() if name != "graphnet"]
 
 
 def zoo_table(rows: list[dict]) -> str:
@@ -380,9 +412,7 @@ def zoo_table(rows: list[dict]) -> str:
         "|---|---|---|---|---|",
     ]
     held = {(row["model"], row["mode"]): row for row in rows}
-    for name in convzoo.list_models():
-        if (name, "forward") not in held:
-            continue
+    for name in zoo_names():
         cost = convzoo.cost(convzoo.create(name), example(name, 1).shape)
         speeds = [
             f"{held[name, mode]['per_second']:.1f}" if (name, mode) in held else "-" for mode in ("forward", "train")
@@ -401,15 +431,17 @@ def cell(value: Any) -> str:
 
 def write(folder: Path, docs: Path) -> None:
     """Replaces the tables between markers in ``docs`` by those of the runs in ``folder``."""
-    for page, mark, source, table in (
-        ("speed.md", "networks", "models.csv", ratio_table), ("models.md", "zoo", "zoo.csv", zoo_table),
-    ):  # fmt: skip
-        if (folder / source).exists():
+    for page, mark, sources, table in (
+        ("speed.md", "networks", ["models.csv"], ratio_table),
+        ("models.md", "zoo", ["zoo.csv", "models.csv"], zoo_table),  # of a network in both the longer run counts
+    ):
+        rows = [row for name in sources if (folder / name).exists() for row in read(folder / name)]
+        if rows:
             path = docs / page
             start, end = f"<!-- {mark}: python -m experiments.bench_models -->", f"<!-- end of {mark} -->"
             before, rest = path.read_text().split(start)
             after = rest.split(end)[1]
-            path.write_text(f"{before}{start}\n{table(read(folder / source))}\n{end}{after}")
+            path.write_text(f"{before}{start}\n{table(rows)}\n{end}{after}")
     if (folder / "growth.json").exists():
         draw_growth(json.loads((folder / "growth.json").read_text()), docs / "speed_growth.png")
 
@@ -418,12 +450,11 @@ LARGEST_TRAINED = 6.0  # G multiply-adds: a step of larger networks takes half a
 
 
 def zoo_rows() -> list[tuple[str, str]]:
-    """Every name but graphs, whose cost is their edges; training where a step does not take minutes."""
+    """Every name; training where a step does not take minutes."""
     rows = []
-    for name in convzoo.list_models():
-        if name != "graphnet":
-            macs = convzoo.cost(convzoo.create(name), example(name, 1).shape).macs
-            rows += [(name, mode) for mode in ("forward", "train") if mode == "forward" or macs < LARGEST_TRAINED * 1e9]
+    for name in zoo_names():
+        macs = convzoo.cost(convzoo.create(name), example(name, 1).shape).macs
+        rows += [(name, mode) for mode in ("forward", "train") if mode == "forward" or macs < LARGEST_TRAINED * 1e9]
     return rows
 
 
@@ -432,6 +463,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="networks, all modes of each; the table's where none is named")
     parser.add_argument(
         "--quick", action="store_true", help="two networks forward, without torch.compile: under 3 minutes"
+    )
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES, help="only these")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave torch.compile out: it takes a minute a network"
     )
     parser.add_argument("--profile", metavar="NAME", help="print where the time of a forward pass and of a step goes")
     parser.add_argument("--growth", action="store_true", help="time and memory over batch, resolution, width, depth")
@@ -457,9 +492,11 @@ def main() -> None:
     elif args.growth:
         growth(args.out.with_name("growth.json"), args.seconds / 6)
     elif args.zoo:
-        bench(zoo_rows(), args.out.with_name("zoo.csv"), 0.5, peers=False)
+        bench(zoo_rows(), args.out.with_name("zoo.csv"), 2.0, peers=False)
     else:
-        bench(plan(args.names, args.quick), args.out, args.seconds / 6 if args.quick else args.seconds)
+        rows = [row for row in plan(args.names, args.quick) if row[1] in args.modes]
+        compiled = not (args.quick or args.no_compile)
+        bench(rows, args.out, args.seconds / 6 if args.quick else args.seconds, compiled=compiled)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Four modalities, one convolution: train each on the ten digits, then write one table and one page.
 
     python -m experiments.compare --workdir DIR [--seeds 3] [--full] [--only 'drawn-*'] [--steps N] [--fresh]
+        [--recordings FSDD]
 
 Its way: plan, then for each row data, model, train, evaluate, then draw; each is a function below. Rows are kept in
 DIR/rows as they are made, so a comparison that was stopped goes on where it stood; --fresh trains every row again.
+Where there are people's recordings of the digits (FSDD; by default those in $CONVZOO_TEST_DATA), a fifth row is theirs.
 """
 
 import argparse
@@ -56,19 +58,29 @@ class Entry:
         return "-".join(part.replace(" ", "_").replace(",", "") for part in parts if part)
 
 
-def plan(*, steps: int | None = None) -> list[Entry]:
-    """The four rows."""
+def plan(*, steps: int | None = None, recordings: str = "") -> list[Entry]:
+    """The four rows, and one more where there are recordings of people."""
     entries = []
     for modality in MODALITIES:
         experiment = importlib.import_module(f"configs.digits_{modality}").CONFIG
         entries.append(Entry(modality, shortened(experiment, steps)))
+    if recordings:
+        experiment = importlib.import_module("configs.digits_recorded").CONFIG
+        experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, folder=recordings))
+        entries.append(Entry("heard", shortened(experiment, steps), "people"))
     return entries
+
+
+def recorded() -> str:
+    """The folder of recordings in the folder of test data, or "" where there is none."""
+    folder = Path(os.environ.get("CONVZOO_TEST_DATA", ""), "fsdd").resolve()
+    return str(folder) if "CONVZOO_TEST_DATA" in os.environ and folder.is_dir() else ""
 
 
 def contrasts(main: Sequence[Entry]) -> list[Entry]:
     """What makes the four rows worth reading: other edges, raw sound, no convolution, less data. Networks in contrast
     have about as many parameters as the one they are compared with."""
-    base = {entry.modality: entry.experiment for entry in main}
+    base = {entry.modality: entry.experiment for entry in main if not entry.variant}
 
     def changed(modality: str, variant: str, model: Any = None, **source: Any) -> Entry:
         experiment = base[modality]
@@ -251,7 +263,7 @@ def mistakes(entry: Entry, probabilities: Sequence[np.ndarray], labels: np.ndarr
 
 def first_filters(params: Any) -> list[Any]:
     """The kernel of the first convolution, [*window, in, out]; empty where there is none."""
-    for path in (("stem",), ("block0", "conv1")):
+    for path in (("stem",), ("block0", "conv1"), ("stage0_conv0",)):
         found = params
         for name in path:
             found = found.get(name, {})
@@ -312,6 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", default=["*"], metavar="NAME", help="rows of these names, as in DIR/rows")
     parser.add_argument("--steps", type=int, metavar="N", help="train every row this many steps only")
     parser.add_argument("--fresh", action="store_true", help="train rows again that were kept")
+    told = "people's recordings of the digits; '': none (default: fsdd in $CONVZOO_TEST_DATA)"
+    parser.add_argument("--recordings", default=recorded(), metavar="FSDD", help=told)
     options = parser.parse_args(arguments)
     for name in ("seeds", "steps"):
         if (value := getattr(options, name)) is not None and value < 1:
@@ -330,13 +344,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     """Makes the rows, then draws them."""
     begun, folder, seeds = time.perf_counter(), options.workdir, range(options.seeds)
-    planned = plan(steps=options.steps)
+    planned = plan(steps=options.steps, recordings=options.recordings)
     entries = named(planned, options.only)
     more = named(contrasts(planned), options.only) if options.full else []
     if not (entries or more):
         raise OSError(f"no row is called {' or '.join(options.only)}")
     for entry in (*entries, *more):
-        data.prepare(entry.experiment.data.name)
+        if entry.experiment.data.name != data.Recorded.name:
+            data.prepare(entry.experiment.data.name)
     rows = [made(folder, entry, seeds, fresh=options.fresh) for entry in entries]
     other = [made(folder, entry, seeds, fresh=options.fresh) for entry in more]
     report.write_csv(rows, folder / "comparison.csv")

@@ -37,10 +37,13 @@ def test_what_a_user_has_set_stays():
     assert (allocator, flags) == ("glibc.malloc.hugetlb=1", "--xla_cpu_enable_fast_math=false")
 
 
-def test_nothing_is_set_elsewhere(monkeypatch):
+def test_elsewhere_only_the_cache_is_set(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert environment.settings() == {}
+    monkeypatch.setattr(environment, "CPU", tmp_path / "cpuinfo")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    assert environment.settings() == {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "convzoo" / "jax")}
 
 
 def test_wide_vectors_only_where_the_processor_has_them(monkeypatch, tmp_path):

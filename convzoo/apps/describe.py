@@ -1,5 +1,6 @@
 """What a named model is given: an input to ask its cost and waypoints with."""
 
+import fnmatch
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,19 @@ from convzoo.weights import recipe as recipes
 from convzoo.zoo import shapes_of, works
 
 BYTES, NODES = 128, 16
+SOUNDS = {
+    "crepe_*": ("1024 samples", (1, 1024, 1)),
+    "matchboxnet*": ("100 frames x 64", (1, 100, 64)),
+    "quartznet*": ("100 frames x 64", (1, 100, 64)),
+    "tcn": ("100 frames x 64", (1, 100, 64)),
+    "*": ("16000 samples", (1, 16_000, 1)),
+}
 
 
 def example(name: str, model: Model) -> tuple[str, Any]:
-    """(what it is called, an input or its shape): an image of the model's usual size, or what else it takes."""
+    """(what it is called, an input or its shape): a sound, an image of the usual size, or what else the model takes."""
+    if getattr(model, "ranks", ()) == (1,):
+        return next(found for pattern, found in SOUNDS.items() if fnmatch.fnmatchcase(name, pattern))
     height, width = recipes.usual(name, 0).size
     shapes = {
         f"{height} x {width} x 3": (1, height, width, 3),

@@ -2,6 +2,9 @@
 
 from convzoo.core import audio as audio
 from convzoo.core import graph_layers as graph_layers
+from convzoo.core.activations import ACTIVATIONS as ACTIVATIONS
+from convzoo.core.activations import gelu as gelu
+from convzoo.core.activations import silu as silu
 from convzoo.core.conv import conv as conv
 from convzoo.core.conv import conv_transpose as conv_transpose
 from convzoo.core.graph import Edges as Edges
@@ -16,6 +19,7 @@ from convzoo.core.messages import gcn_edges as gcn_edges
 from convzoo.core.messages import virtual_node_edges as virtual_node_edges
 from convzoo.core.messages import with_loops as with_loops
 from convzoo.core.norm import batch_norm as batch_norm
+from convzoo.core.norm import batch_norm_affine as batch_norm_affine
 from convzoo.core.norm import batch_norm_train as batch_norm_train
 from convzoo.core.norm import global_response_norm as global_response_norm
 from convzoo.core.norm import group_norm as group_norm

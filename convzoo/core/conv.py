@@ -4,15 +4,18 @@
 is lowered, in ``convzoo.core.lowering``.
 """
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from convzoo.core import lowering as ways
+from convzoo.core.activations import ACTIVATIONS
 from convzoo.core.shapes import (
     Geometry,
     Padding,
     Size,
     check_fits,
     check_floating,
+    out_space,
     per_axis,
     rank_of,
     reach,
@@ -28,9 +31,14 @@ def conv(
     dilation: Size = 1,
     groups: int = 1,
     padding: Padding = "HALF",
+    scale: Float[Array, " out"] | None = None,
+    bias: Float[Array, " out"] | None = None,
+    residual: Float[Array, "batch *new_space out"] | None = None,
+    activation: str = "none",
     lowering: str | None = None,
 ) -> Float[Array, "batch *new_space out"]:
-    """Convolves every spatial axis of ``x`` (cross-correlation, as in every deep-learning library).
+    """Convolves every spatial axis of ``x`` (cross-correlation, as in every deep-learning library), and what follows:
+    ``activation(convolved * scale + bias + residual)``, in one pass on a CPU where nothing is differentiated.
 
     Args:
       x: ``[batch, *space, in]`` with 1, 2 or 3 spatial axes, floating.
@@ -38,13 +46,16 @@ def conv(
       stride, dilation: one integer, or one per spatial axis.
       groups: input and output channels are split into this many independent convolutions.
       padding: ``"HALF"``, ``"SAME"``, ``"CAUSAL"``, ``"VALID"`` or one (before, after) pair per spatial axis.
+      scale, bias: ``[out]``, applied in at least float32.
+      residual: of the shape and dtype of the result.
+      activation: a name in ``core.ACTIVATIONS``.
       lowering: the way to compute it and its derivatives on a CPU, for comparison: ``"lax"`` is XLA's own; None the
         one that was measured fastest (``core.force`` sets it for a block of code).
 
     Raises:
-      ValueError: the kernel's rank, channels, groups, or any size along an axis does not fit ``x``, or the lowering is
-        not known.
-      TypeError: a dtype is not floating, or the two differ.
+      ValueError: the kernel's rank, channels, groups, or any size along an axis does not fit ``x``, the shape of what
+        follows does not fit the result, or the activation or lowering is not known.
+      TypeError: a dtype is not floating, or that of ``x``, the kernel or the residual differs.
     """
     rank = rank_of(x)
     window = check_kernel(x, kernel, groups)
@@ -52,7 +63,23 @@ def conv(
     pads = resolve_padding(padding, x.shape[1:-1], window, stride, dilation)
     geometry = Geometry(stride, pads, (1,) * rank, dilation, groups)
     check_fits(x.shape[1:-1], window, geometry)
-    return ways.conv(x, kernel, geometry, lowering)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation {activation!r} is not known; it must be one of {sorted(ACTIVATIONS)}")
+    following = {"scale": scale, "bias": bias, "residual": residual}
+    given = {name: value for name, value in following.items() if value is not None}
+    if not given and activation == "none":
+        return ways.conv(x, kernel, geometry, lowering)
+    shape = (x.shape[0], *out_space(x.shape[1:-1], window, geometry), kernel.shape[-1])
+    for name, value in given.items():
+        wanted = shape if name == "residual" else shape[-1:]
+        if jnp.shape(value) != wanted:
+            raise ValueError(f"{name} has shape {jnp.shape(value)}; the result {shape} needs {wanted}")
+    if residual is not None:
+        check_floating(x=x, residual=residual)
+    finish = ways.Finish(scale is not None, bias is not None, residual is not None, activation)
+    kept = jnp.promote_types(x.dtype, "float32")
+    more = [value if name == "residual" else value.astype(kept) for name, value in given.items()]
+    return ways.conv_then(x, kernel, geometry, finish, *more, way=lowering)
 
 
 def conv_transpose(

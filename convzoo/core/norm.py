@@ -32,10 +32,22 @@ def moments(
 
 def standardise(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, epsilon: float):
     """``(x - mean) / sqrt(variance + epsilon) * scale + bias``, as one multiplication and one addition."""
+    gain, shift = batch_norm_affine(mean, variance, scale, bias, epsilon=epsilon)
+    return (wide(x) * gain + shift).astype(x.dtype)
+
+
+def batch_norm_affine(
+    mean: Float[Array, "*shape"],
+    variance: Float[Array, "*shape"],
+    scale: Float[Array, "*shape"] | None = None,
+    bias: Float[Array, "*shape"] | None = None,
+    *,
+    epsilon: float = 1e-5,
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+    """What a normalisation with these statistics multiplies by and what it adds, in at least float32."""
     gain = jax.lax.rsqrt(wide(variance) + epsilon)
     gain = gain if scale is None else gain * wide(scale)
-    shift = -wide(mean) * gain if bias is None else wide(bias) - wide(mean) * gain
-    return (wide(x) * gain + shift).astype(x.dtype)
+    return gain, -wide(mean) * gain if bias is None else wide(bias) - wide(mean) * gain
 
 
 def batch_norm(
@@ -64,7 +76,7 @@ def batch_norm_train(
     Places where ``mask`` is False stay out of the statistics. Mean and variance have at least float32.
     """
     if mask is None and x.size:
-        y, mean, variance = normalised(x, scale, bias, epsilon)
+        y, mean, variance = batch_normalised(x, scale, bias, epsilon)
         return y, mean, variance, x.size / x.shape[-1]
     places = None if mask is None else mask[..., None]
     mean, variance, count = moments(x, range(x.ndim - 1), places)
@@ -73,18 +85,18 @@ def batch_norm_train(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3,))
-def normalised(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
+def batch_normalised(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
     """(y, mean, variance) of a batch."""
     mean, variance, _ = moments(x, range(x.ndim - 1))
     mean, variance = mean.reshape(-1), variance.reshape(-1)
     return standardise(x, mean, variance, scale, bias, epsilon), mean, variance
 
 
-@normalised.defjvp
-def normalised_jvp(epsilon: float, primals, tangents):
+@batch_normalised.defjvp
+def batch_normalised_jvp(epsilon: float, primals, tangents):
     """Written so that its transpose reads the batch twice: once for two sums over it, once for the gradient."""
     (x, scale, bias), (dx, dscale, dbias) = primals, tangents
-    y, mean, variance = normalised(x, scale, bias, epsilon)
+    y, mean, variance = batch_normalised(x, scale, bias, epsilon)
     axes, rate = tuple(range(x.ndim - 1)), jax.lax.rsqrt(variance + epsilon)
     centred, gain, change = (wide(x) - mean) * rate, wide(scale) * rate, wide(dx)
     shift, turn = change.mean(axes), (centred * change).mean(axes)
@@ -100,8 +112,28 @@ def layer_norm(
     epsilon: float = 1e-6,
 ) -> Float[Array, "*shape channels"]:
     """Layer normalisation over the channels of each place (Ba et al. 2016, arXiv:1607.06450)."""
+    y = place_normalised(x, epsilon)
+    if scale is not None:
+        y = y * wide(scale)
+    return (y if bias is None else y + wide(bias)).astype(x.dtype)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def place_normalised(x: Array, epsilon: float) -> Array:
+    """Each place less its mean over the channels, by its standard deviation; in at least float32."""
     mean, variance, _ = moments(x, (-1,))
-    return standardise(x, mean, variance, scale, bias, epsilon)
+    return (wide(x) - mean) * jax.lax.rsqrt(variance + epsilon)
+
+
+@place_normalised.defjvp
+def place_normalised_jvp(epsilon: float, primals, tangents):
+    """Written so that its transpose is two sums over the channels and one pass, and keeps nothing but ``x``."""
+    (x,), (dx,) = primals, tangents
+    mean, variance, _ = moments(x, (-1,))
+    rate = jax.lax.rsqrt(variance + epsilon)
+    y, change = (wide(x) - mean) * rate, wide(dx)
+    shift, turn = change.mean(-1, keepdims=True), (y * change).mean(-1, keepdims=True)
+    return y, rate * (change - shift - y * turn)
 
 
 def group_norm(

@@ -21,10 +21,14 @@ from convzoo.data.pictures import Tfds as Tfds
 from convzoo.data.pipeline import Batches as Batches
 from convzoo.data.pipeline import load as load
 from convzoo.data.planetoid import Planetoid as Planetoid
+from convzoo.data.sounds import Commands as Commands
+from convzoo.data.sounds import Heard as Heard
+from convzoo.data.sounds import Recorded as Recorded
 from convzoo.data.sources import Drawn as Drawn
-from convzoo.data.sources import Heard as Heard
 from convzoo.data.sources import Seen as Seen
 from convzoo.data.sources import Source as Source
 from convzoo.data.sources import Spelled as Spelled
 from convzoo.data.stream import Streamed as Streamed
+from convzoo.data.strings import Joined as Joined
+from convzoo.data.strings import Strings as Strings
 from convzoo.data.tudataset import TUDataset as TUDataset

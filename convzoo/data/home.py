@@ -66,8 +66,9 @@ def _build(kind: Any, place: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder()) as workshop:
         builder = kind(data_dir=workshop, file_format="array_record")
+        given = need("tensorflow_datasets", extra="data").download.DownloadConfig(manual_dir=folder())
         with quiet():
-            builder.download_and_prepare()
+            builder.download_and_prepare(download_config=given)
         Path(builder.data_dir).replace(place)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 
+from convzoo.data import strings
 from convzoo.data.pictures import Pictures
 from convzoo.data.sources import Rows, Source
 from convzoo.data.stream import Streamed
@@ -67,7 +68,9 @@ class Batches:
             yield _take(self.rows, start, self.source, self.batch_size, self.sizes)
 
 
-def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0) -> Batches | Streamed:
+def load(
+    source: Source, split: str = "train", *, batch_size: int, seed: int = 0
+) -> Batches | Streamed | strings.Joined:
     """Puts ``split`` of ``source`` on the device, preparing the set if need be; pictures of more than ``LARGEST`` bytes
     are streamed instead.
 
@@ -80,6 +83,8 @@ def load(source: Source, split: str = "train", *, batch_size: int, seed: int = 0
     """
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be positive")
+    if isinstance(source, strings.Strings):
+        return strings.load(source, split, batch_size, seed)
     if isinstance(source, Pictures):
         found = source.examples(split)
         if len(found.labels) * found.picture(0).nbytes > LARGEST:

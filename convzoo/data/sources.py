@@ -1,4 +1,4 @@
-"""What a batch is made of: the four embedded sets, each a frozen value that turns stored examples into batches.
+"""What a batch is made of: the embedded sets, each a frozen value that turns stored examples into batches.
 
 arrays(split)            numpy, one row an example; read and prepared once a process
 batch(rows, mask, key)   rows on the device -> a batch; pure; a key augments
@@ -8,15 +8,14 @@ import functools
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from convzoo.core import audio
 from convzoo.data import augment, graphs, home
 
 DIGITS = tuple("0123456789")
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 Rows = dict[str, Any]
 
 
@@ -204,71 +203,6 @@ def padded_batch(rows: Rows, mask: Array, nodes: int, edges: int) -> dict[str, A
     """Rows of graphs as one batch."""
     packed, where = graphs.compact(rows, mask, nodes=nodes, edges=edges)
     return {"input": packed, "label": jnp.append(rows["label"], 0), "mask": jnp.append(mask, False), **where}
-
-
-RATE = 8_000  # samples per second
-HOP, WINDOW, MELS = 80, 200, 40  # 10 ms, 25 ms
-LONGEST = 6_400  # samples
-FEATURES = ("log_mel", "wave")
-
-
-@dataclass(frozen=True)
-class Heard(Source):
-    """Spoken digits. input float32 [batch, 80, 40] log-mel or [batch, 6400, 1] waveform, zeros after ``length``.
-
-    From a log-mel each band's mean over the sound is taken away; a waveform is scaled to a root mean square of 1.
-    Splits: "test" has voices that are not in "train", "test_accent" accents that are not, "test_both" neither.
-    """
-
-    features: str = "log_mel"
-    augment: bool = True
-
-    name: ClassVar[str] = "digits_heard"
-    splits: ClassVar[tuple[str, ...]] = ("train", "test", "test_accent", "test_both")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.features not in FEATURES:
-            raise ValueError(f"features={self.features!r} is unknown; known are {', '.join(FEATURES)}")
-
-    def _build(self, split):
-        sounds = [np.asarray(example["audio"]) for example in self._stored(split)]
-        samples = np.array([len(sound) for sound in sounds], np.int32)
-        waves = pad(sounds, LONGEST).astype(np.float32) / 32768
-        if self.features == "wave":
-            level = np.sqrt(np.square(waves).sum(axis=1) / samples)
-            return {"input": (waves / level[:, None])[..., None], "length": samples}
-        length = -(-samples // HOP)
-        features = [_log_mel(*piece) for piece in _pieces(waves, length)]
-        return {"input": np.concatenate(features)[: len(waves)], "length": length}
-
-    def batch(self, rows, mask, key=None):
-        x, length = rows["input"], rows["length"]
-        if self.augment and key is not None:
-            change = {"log_mel": augment.log_mel, "wave": augment.wave}[self.features]
-            x, length = change(x, length, key)
-        return {"input": x, "length": length, "label": rows["label"], "mask": mask}
-
-    def show(self, split, index):
-        stored = self._stored(split)[index]
-        samples = (np.asarray(stored["audio"]) / 32768).round(4).tolist()
-        return {"samples": samples, "rate": RATE, "voice": _text(stored["voice"]), "accent": _text(stored["accent"])}
-
-
-@jax.jit
-def _log_mel(waves: Array, length: Array) -> Array:
-    x = audio.log_mel(waves, rate=RATE, n_fft=256, window_length=WINDOW, hop=HOP, n_mels=MELS, floor=1e-6)
-    x = x[:, : LONGEST // HOP]  # without the frame centred on the end
-    inside = (jnp.arange(x.shape[1]) < length[:, None])[..., None]
-    mean = jnp.sum(x * inside, axis=1, keepdims=True) / length[:, None, None]
-    return (x - mean) * inside
-
-
-def _pieces(waves: np.ndarray, length: np.ndarray, size: int = 256):
-    """Pieces of one shape, the last filled up, so that one trace does for all."""
-    short = -len(waves) % size
-    waves, length = np.pad(waves, ((0, short), (0, 0))), np.pad(length, (0, short), constant_values=1)
-    return zip(waves.reshape(-1, size, waves.shape[1]), length.reshape(-1, size), strict=True)
 
 
 @dataclass(frozen=True)

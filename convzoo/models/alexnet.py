@@ -13,7 +13,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from convzoo import core
-from convzoo.nn import ACTIVATIONS, Conv, Dense, Model
+from convzoo.nn import Conv, Dense, Model
 from convzoo.nn.model import Features
 
 # features, window, stride, padding
@@ -43,18 +43,17 @@ class AlexNet(Model):
     ) -> tuple[Float[Array, "batch out"], Features]:
         features = OrderedDict()
         own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        relu = ACTIVATIONS["relu"]
         x = self.take(x, (2,))
         for index, (width, window, stride, pad) in enumerate(LAYERS):
-            conv = Conv(width, window, stride, padding=((pad, pad),) * 2, bias=True, name=f"conv{index}", **own)
-            x = features[f"conv{index}"] = relu(conv(x))
+            sides: dict[str, Any] = {"padding": ((pad, pad),) * 2, "bias": True, "activation": "relu"}
+            x = features[f"conv{index}"] = Conv(width, window, stride, name=f"conv{index}", **sides, **own)(x)
             if index in POOLED:
                 x = core.max_pool(x, 3, stride=2, padding="VALID")
         x = features["pooled"] = core.adaptive_avg_pool(x, 6)
         x = x.reshape(x.shape[0], -1)
         for index in range(2):
             x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{index}")(x)
-            x = features[f"dense{index}"] = relu(Dense(self.hidden, name=f"dense{index}", **own)(x))
+            x = features[f"dense{index}"] = Dense(self.hidden, activation="relu", name=f"dense{index}", **own)(x)
         return (Dense(self.num_classes, name="head", **own)(x) if self.num_classes else x), features
 
 
@@ -85,11 +84,11 @@ class AlexNet2012(Model):
     ) -> tuple[Float[Array, "batch out"], Features]:
         features = OrderedDict()
         own: dict[str, Any] = {"initial": "normal_01", "dtype": self.dtype, "param_dtype": self.param_dtype}
-        relu = ACTIVATIONS["relu"]
         x = self.take(x, (2,))
         for index, (width, window, stride, pad, groups, bias) in enumerate(TOWERS):
-            sides: dict[str, Any] = {"groups": groups, "padding": ((pad, pad),) * 2, "bias": True, "initial_bias": bias}
-            x = features[f"conv{index}"] = relu(Conv(width, window, stride, name=f"conv{index}", **sides, **own)(x))
+            sides: dict[str, Any] = {"groups": groups, "padding": ((pad, pad),) * 2, "activation": "relu"}
+            conv = Conv(width, window, stride, bias=True, initial_bias=bias, name=f"conv{index}", **sides, **own)
+            x = features[f"conv{index}"] = conv(x)
             if index in NORMED:
                 x = core.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=2.0)
             if index in POOLED:
@@ -97,7 +96,8 @@ class AlexNet2012(Model):
         x = features["pooled"] = core.adaptive_avg_pool(x, 6)
         x = x.reshape(x.shape[0], -1)
         for index in range(2):
-            x = features[f"dense{index}"] = relu(Dense(self.hidden, initial_bias=1.0, name=f"dense{index}", **own)(x))
+            dense = Dense(self.hidden, initial_bias=1.0, activation="relu", name=f"dense{index}", **own)
+            x = features[f"dense{index}"] = dense(x)
             x = nn.Dropout(self.dropout, deterministic=not train, name=f"dropout{index}")(x)
         return (Dense(self.num_classes, name="head", **own)(x) if self.num_classes else x), features
 

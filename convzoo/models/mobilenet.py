@@ -13,7 +13,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from convzoo import core
-from convzoo.nn import ACTIVATIONS, ConvNorm, Dense, InvertedResidual, Model
+from convzoo.nn import ConvNorm, Dense, InvertedResidual, Model
 from convzoo.nn.model import Features, check_output_stride
 
 
@@ -107,8 +107,8 @@ class MobileNet(Model):
             x = features["top"] = ConvNorm(self.top, 1, name="top", **outer)(x, train=train)
         x = features["pooled"] = core.global_mean(x)
         if self.hidden:
-            layer = Dense(self.hidden, initial="he_out", name="hidden", **plain)
-            x = features["hidden"] = ACTIVATIONS[self.activation](layer(x))
+            layer = Dense(self.hidden, initial="he_out", activation=self.activation, name="hidden", **plain)
+            x = features["hidden"] = layer(x)
         x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
         if self.num_classes:
             x = Dense(self.num_classes, initial="uniform_out", name="head", **plain)(x)

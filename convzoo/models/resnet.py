@@ -11,6 +11,7 @@ weights, does.
 from collections import OrderedDict
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
@@ -47,7 +48,7 @@ class ResNet(Model):
         train: bool = False,
         length: Int[Array, " batch"] | None = None,
     ) -> tuple[Float[Array, "batch out"], Features]:
-        """``length``: how many places of each 1-D example are real; pooling leaves out the rest."""
+        """``length``: how many places of each example are real along its first axis; pooling leaves out the rest."""
         features = OrderedDict()
         plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         own: dict[str, Any] = {"padding": self.padding, "initial": self.initial, **plain}
@@ -82,7 +83,10 @@ class ResNet(Model):
                 )
                 x = block(x, train=train)
             features[f"stage{stage}"] = x
-        mask = None if length is None else core.length_mask(-(-length * x.shape[1] // full), x.shape[1])
+        mask = None
+        if length is not None:
+            mask = core.length_mask(-(-length * x.shape[1] // full), x.shape[1])
+            mask = jnp.broadcast_to(jnp.expand_dims(mask, range(2, x.ndim - 1)), x.shape[:-1])
         x = features["pooled"] = core.global_mean(x, mask)
         x = nn.Dropout(self.dropout, deterministic=not train, name="dropout")(x)
         if self.num_classes:

@@ -36,21 +36,21 @@ class VGG(Model):
         features = OrderedDict()
         plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         own: dict[str, Any] = {"bias": True, "initial": "he_out", **plain}
-        relu = ACTIVATIONS["relu"]
+        relu: dict[str, Any] = {"activation": "relu", **own}
         x = self.take(x, self.ranks)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             for index in range(depth):
-                x = Conv(width, 3, name=f"stage{stage}_conv{index}", **own)(x)
+                name = f"stage{stage}_conv{index}"
+                x = Conv(width, 3, name=name, **(own if self.norm else relu))(x)
                 if self.norm:
-                    x = BatchNorm(name=f"stage{stage}_conv{index}_norm", **plain)(x, train=train)
-                x = relu(x)
+                    x = ACTIVATIONS["relu"](BatchNorm(name=f"{name}_norm", **plain)(x, train=train))
             features[f"stage{stage}"] = x
             x = core.max_pool(x, 2, padding="VALID")
         if min(x.shape[1:-1]) < 7:
             x = core.adaptive_avg_pool(x, [max(n, 7) for n in x.shape[1:-1]])
-        x = features["dense0"] = relu(Conv(self.hidden, 7, padding="VALID", name="dense0", **own)(x))
+        x = features["dense0"] = Conv(self.hidden, 7, padding="VALID", name="dense0", **relu)(x)
         x = nn.Dropout(self.dropout, deterministic=not train, name="dropout0")(x)
-        x = features["dense1"] = relu(Conv(self.hidden, 1, name="dense1", **own)(x))
+        x = features["dense1"] = Conv(self.hidden, 1, name="dense1", **relu)(x)
         x = features["pooled"] = core.global_mean(x)
         x = nn.Dropout(self.dropout, deterministic=not train, name="dropout1")(x)
         return (Dense(self.num_classes, "normal_01", name="head", **plain)(x) if self.num_classes else x), features

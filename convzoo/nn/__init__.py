@@ -3,8 +3,10 @@
 from convzoo.nn.blocks import Basic as Basic
 from convzoo.nn.blocks import Bottleneck as Bottleneck
 from convzoo.nn.blocks import ConvNeXtBlock as ConvNeXtBlock
+from convzoo.nn.blocks import GatedBlock as GatedBlock
 from convzoo.nn.blocks import GraphBlock as GraphBlock
 from convzoo.nn.blocks import InvertedResidual as InvertedResidual
+from convzoo.nn.blocks import SeparableBlock as SeparableBlock
 from convzoo.nn.fold import fold as fold
 from convzoo.nn.graph_layers import APPNP as APPNP
 from convzoo.nn.graph_layers import MPNN as MPNN
@@ -35,5 +37,7 @@ from convzoo.nn.layers import GlobalResponseNorm as GlobalResponseNorm
 from convzoo.nn.layers import GraphConvNorm as GraphConvNorm
 from convzoo.nn.layers import LayerNorm as LayerNorm
 from convzoo.nn.layers import LayerScale as LayerScale
+from convzoo.nn.layers import Lstm as Lstm
 from convzoo.nn.layers import SqueezeExcite as SqueezeExcite
 from convzoo.nn.model import Model as Model
+from convzoo.nn.streaming import Streaming as Streaming

@@ -6,9 +6,8 @@ starts at zero after Goyal et al. 2017, arXiv:1706.02677.
 
 from typing import Any
 
-import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from convzoo import core
 from convzoo.nn.layers import (
@@ -48,9 +47,16 @@ class Basic(Model):
         y = ConvNorm(self.width, self.window, self.stride, self.first_dilation, name="conv1", **own)(x, train=train)
         scale = 1.0 if self.shortcut == "none" else 0.0
         last = ConvNorm(
-            self.width, self.window, 1, self.dilation, activation="none", initial_scale=scale, name="conv2", **own
+            self.width,
+            self.window,
+            1,
+            self.dilation,
+            initial_scale=scale,
+            drop_path=self.drop_path,
+            name="conv2",
+            **own,
         )
-        return add(self, x, last(y, train=train), train=train)
+        return last(y, skip(self, x, y.shape, train=train), train=train)
 
 
 class Bottleneck(Model):
@@ -80,8 +86,8 @@ class Bottleneck(Model):
         y = ConvNorm(inner, 1, name="conv1", **own)(x, train=train)
         middle = ConvNorm(inner, self.window, self.stride, self.first_dilation, self.groups, name="conv2", **own)
         y = middle(y, train=train)
-        y = ConvNorm(out, 1, activation="none", initial_scale=0.0, name="conv3", **own)(y, train=train)
-        return add(self, x, y, train=train)
+        last = ConvNorm(out, 1, initial_scale=0.0, drop_path=self.drop_path, name="conv3", **own)
+        return last(y, skip(self, x, (*y.shape[:-1], out), train=train), train=train)
 
 
 def shared(block: Basic | Bottleneck) -> dict[str, Any]:
@@ -89,30 +95,24 @@ def shared(block: Basic | Bottleneck) -> dict[str, Any]:
     return {name: getattr(block, name) for name in ("dtype", "param_dtype", "padding", "initial")}
 
 
-def add(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
-    """The end of a block: the branch ``y`` added to its input, and the activation."""
-    skipped = skip(block, x, y, train=train)
-    return ACTIVATIONS["relu"](skipped + drop_path(block, y, block.drop_path, train=train))
-
-
-def skip(block: Basic | Bottleneck, x: Array, y: Array, *, train: bool) -> Array:
-    """``x`` in the shape of ``y``.
+def skip(block: Basic | Bottleneck, x: Array, shape: tuple[Any, ...], *, train: bool) -> Array | None:
+    """``x`` in the shape of the branch, whose batch may be symbolic; None where the shortcut is "none".
 
     Raises:
       ValueError: an unknown ``shortcut``.
     """
     if block.shortcut == "none" and isinstance(block, Basic):
-        return jnp.zeros_like(y)
+        return None
     if block.shortcut not in ("project", "pad"):
         raise ValueError(f"shortcut {block.shortcut!r} is not known; it must be 'project' or 'pad'")
-    if x.shape == y.shape:
+    if x.shape == shape:
         return x
     if block.shortcut == "pad":
         strided = x[(slice(None), *(slice(None, None, block.stride) for _ in x.shape[1:-1]))]
-        extra = y.shape[-1] - x.shape[-1]
+        extra = shape[-1] - x.shape[-1]
         return core.pad_channels(strided, extra // 2, extra - extra // 2)
     own: dict[str, Any] = {"dtype": block.dtype, "param_dtype": block.param_dtype, "initial": block.initial}
-    return ConvNorm(y.shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
+    return ConvNorm(shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
 
 
 class ConvNeXtBlock(Model):
@@ -135,13 +135,14 @@ class ConvNeXtBlock(Model):
         own: dict[str, Any] = {"initial": "normal_02", **plain}
         y = Conv(width, self.window, dilation=self.dilation, groups=width, bias=True, name="conv", **own)(x)
         y = LayerNorm(name="norm", **plain)(y)
-        y = ACTIVATIONS["gelu"](Dense(self.expansion * width, name="expand", **own)(y))
+        y = Dense(self.expansion * width, activation="gelu", name="expand", **own)(y)
         if self.response_norm:
             y = GlobalResponseNorm(name="response", **plain)(y)
-        y = Dense(width, name="project", **own)(y)
-        if self.layer_scale:
-            y = LayerScale(self.layer_scale, name="layer_scale", **plain)(y)
-        return x + drop_path(self, y, self.drop_path, train=train)
+        scale = LayerScale(self.layer_scale, name="layer_scale", **plain)(width) if self.layer_scale else None
+        project = Dense(width, name="project", **own)
+        if train:
+            return x + drop_path(self, project(y, scale), self.drop_path, train=True)
+        return project(y, scale, residual=x)
 
 
 class InvertedResidual(Model):
@@ -179,8 +180,84 @@ class InvertedResidual(Model):
         if self.squeezed:
             y = SqueezeExcite(self.squeezed, self.squeeze_activation, self.gate, name="excite", **plain)(y)
         last = "project" if self.hidden else "point"
-        y = ConvNorm(self.features, 1, activation="none", name=last, **own)(y, train=train)
-        return x + drop_path(self, y, self.drop_path, train=train) if y.shape == x.shape else y
+        residual = x if x.shape == (*y.shape[:-1], self.features) else None
+        project = ConvNorm(self.features, 1, activation="none", drop_path=self.drop_path, name=last, **own)
+        return project(y, residual, train=train)
+
+
+class SeparableBlock(Model):
+    """``repeat`` times a depthwise convolution in time, a 1-wide one, batch norm and ReLU, around a residual.
+
+    Kriman et al. 2019, arXiv:1910.10261. The residual is a 1-wide convolution with a norm, whatever the shapes, added
+    before the last ReLU; ``residual`` False: none. A ``window`` of 1 has no depthwise convolution.
+    """
+
+    width: int
+    window: int
+    repeat: int = 1
+    stride: int = 1
+    dilation: int = 1
+    residual: bool = True
+    padding: str = "HALF"
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch time in"], *, train: bool, length: Int[Array, " batch"] | None = None
+    ) -> tuple[Float[Array, "batch new_time out"], Int[Array, " batch"] | None]:
+        """``length``: how many places of each sound are real. The rest is zero to every window, so that what a sound
+        gives does not depend on what fills its batch up. Also returned: how many are real afterwards."""
+        plain: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        first = x
+        for index in range(self.repeat):
+            stride = self.stride if index == 0 else 1
+            if self.window > 1:
+                each = Conv(
+                    x.shape[-1],
+                    self.window,
+                    stride,
+                    self.dilation,
+                    groups=x.shape[-1],
+                    padding=self.padding,
+                    initial="he_out",
+                    name=f"depthwise{index}",
+                    **plain,
+                )
+                x = each(silent(x, length))
+                length = None if length is None else -(-length // stride)
+            mask, skipped = None if length is None else core.length_mask(length, x.shape[1]), None
+            if self.residual and index == self.repeat - 1:
+                skip = ConvNorm(self.width, 1, self.stride, activation="none", name="skip", **plain)
+                skipped = skip(first, train=train, mask=mask)
+            x = ConvNorm(self.width, 1, name=f"point{index}", **plain)(x, skipped, train=train, mask=mask)
+        return x, length
+
+
+def silent(x: Array, length: Array | None) -> Array:
+    """``x`` with zeros after each sound's length."""
+    return x if length is None else x * core.length_mask(length, x.shape[1])[..., None].astype(x.dtype)
+
+
+class GatedBlock(Model):
+    """A dilated causal convolution, tanh times sigmoid, and two 1-wide ones: to the next block, and out.
+
+    Van den Oord et al. 2016, arXiv:1609.03499.
+    """
+
+    dilation: int
+    window: int = 2
+    skip: int = 64
+    last: bool = False  # nothing goes to a next block
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch time channels"]
+    ) -> tuple[Float[Array, "batch time channels"], Float[Array, "batch time skip"]]:
+        own: dict[str, Any] = {"bias": True, "initial": "lecun", "dtype": self.dtype, "param_dtype": self.param_dtype}
+        width = x.shape[-1]
+        y = Conv(2 * width, self.window, dilation=self.dilation, padding="CAUSAL", name="conv", **own)(x)
+        y = ACTIVATIONS["tanh"](y[..., :width]) * ACTIVATIONS["sigmoid"](y[..., width:])
+        told = Conv(self.skip, 1, name="skip", **own)(y)
+        return x if self.last else x + Conv(width, 1, name="project", **own)(y), told
 
 
 class GraphBlock(Model):

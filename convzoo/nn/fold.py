@@ -17,7 +17,8 @@ def fold(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
     """``variables`` for inference with every batch norm folded into the layer before it.
 
     ``model.apply`` takes them as they are: a norm that has a ``bias`` and no ``scale`` only adds it. Exact to
-    rounding, in any family; a model without batch norm comes back as it is.
+    rounding, in any family; a model without batch norm comes back as it is. Where a ReLU lies between the two
+    (``model.norm_after_activation``), only scales that are not negative pass through it.
 
     Args:
       model: whose norms they are; it knows their epsilon.
@@ -27,24 +28,27 @@ def fold(model: Model, variables: dict[str, Any]) -> dict[str, Any]:
       ``{"params": ...}``, whose kernels hold the scales; there are no statistics, and training is an error.
 
     Raises:
-      ValueError: a norm does not follow a layer with a kernel.
+      ValueError: a norm does not follow a layer with a kernel, or has a negative scale behind a ReLU.
     """
+    behind = getattr(model, "norm_after_activation", False)
     epsilon = getattr(model, "epsilon", BatchNorm.epsilon)
     params = jax.tree.map(lambda leaf: leaf, variables["params"])  # its dicts are changed below
-    fold_level(params, variables.get("batch_stats", {}), epsilon, ())
+    fold_level(params, variables.get("batch_stats", {}), epsilon, behind, ())
     return {"params": params}
 
 
-def fold_level(params: dict[str, Any], statistics: Any, epsilon: float, path: tuple[str, ...]) -> None:
+def fold_level(params: dict[str, Any], statistics: Any, epsilon: float, behind: bool, path: tuple[str, ...]) -> None:
     for name, held in statistics.items():
         if "mean" not in held:
-            fold_level(params[name], held, epsilon, (*path, name))
+            fold_level(params[name], held, epsilon, behind, (*path, name))
             continue
         before = [found.expand(layer) for known, layer in BEFORE if (found := re.fullmatch(known, name))]
         layer = (params.get(before[0]) if before[0] else params) if before else None
         if not layer or "kernel" not in layer:
             raise ValueError(f"no layer with a kernel is known before the batch norm {'/'.join((*path, name))}")
         norm = params[name]
+        if behind and (norm["scale"] < 0).any():
+            raise ValueError(f"{name} has negative scales, which do not pass through the ReLU before it")
         gain = norm["scale"] * jax.lax.rsqrt(held["var"] + epsilon).astype(norm["scale"].dtype)
         for leaf in {"kernel", "bias"} & set(layer):
             layer[leaf] = layer[leaf] * gain.astype(layer[leaf].dtype)

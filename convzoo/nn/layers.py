@@ -41,21 +41,11 @@ KERNELS: dict[str, Callable[[int], Callable[..., Any]]] = {
     "uniform_out": lambda groups: uniform_out,
 }
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "none": lambda x: x,
-    "relu": jax.nn.relu,
-    "elu": jax.nn.elu,
-    "relu6": jax.nn.relu6,
-    "hard_swish": jax.nn.hard_swish,
-    "hard_sigmoid": jax.nn.hard_sigmoid,
-    "sigmoid": jax.nn.sigmoid,
-    "silu": jax.nn.silu,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
-}
+ACTIVATIONS = core.ACTIVATIONS
 
 
 class Conv(Model):
-    """A convolution and, if ``bias``, its bias."""
+    """A convolution and, if ``bias``, its bias; an activation."""
 
     features: int
     window: core.Size = 3
@@ -66,18 +56,19 @@ class Conv(Model):
     bias: bool = False
     initial: str = "he"
     initial_bias: float = 0.0
+    activation: str = "none"
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"]) -> Float[Array, "batch *new_space out"]:
-        y = convolve(self, x)
-        if not self.bias:
-            return y
-        start = nn.initializers.constant(self.initial_bias)
-        return y + self.param("bias", start, (self.features,), self.param_dtype).astype(y.dtype)
+        kernel, bias = own_kernel(self, x), None
+        if self.bias:
+            start = nn.initializers.constant(self.initial_bias)
+            bias = self.param("bias", start, (self.features,), self.param_dtype).astype(self.dtype)
+        return convolve(self, x, kernel, bias=bias, activation=self.activation)
 
 
 class ConvNorm(Model):
-    """Convolution, batch norm, activation: owns ``kernel`` and the child ``norm``."""
+    """Convolution, batch norm, residual if there is one, activation: owns ``kernel`` and the child ``norm``."""
 
     features: int
     window: core.Size = 3
@@ -89,27 +80,94 @@ class ConvNorm(Model):
     initial_scale: float = 1.0
     initial: str = "he"
     epsilon: float = 1e-5
+    drop_path: float = 0.0  # how often, where there is a residual, training leaves only that
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
-        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        norm = BatchNorm(epsilon=self.epsilon, initial_scale=self.initial_scale, name="norm", **own)
-        return ACTIVATIONS[self.activation](norm(convolve(self, x), train=train))
+    def __call__(
+        self,
+        x: Float[Array, "batch *space in"],
+        residual: Float[Array, "batch *new_space out"] | None = None,
+        *,
+        train: bool,
+        mask: Bool[Array, "batch *new_space"] | None = None,
+    ) -> Float[Array, "batch *new_space out"]:
+        """``mask``: places of the output that count in training; the norm leaves out the rest."""
+        own: dict[str, Any] = {"dtype": self.dtype, "param_dtype": self.param_dtype, "epsilon": self.epsilon}
+        kernel = own_kernel(self, x)
+        if not (train or self.is_initializing()):
+            scale, bias = Affine(name="norm", **own)(self.features)
+            return convolve(self, x, kernel, scale=scale, bias=bias, residual=residual, activation=self.activation)
+        norm = BatchNorm(initial_scale=self.initial_scale, name="norm", **own)
+        y = norm(convolve(self, x, kernel), train=train, mask=mask)
+        if residual is not None:
+            y = residual + drop_path(self, y, self.drop_path, train=train)
+        return ACTIVATIONS[self.activation](y)
 
 
-def convolve(layer: Conv | ConvNorm, x: Array) -> Array:
-    """The convolution of a layer, with the ``kernel`` the layer owns."""
+def own_kernel(layer: Conv | ConvNorm, x: Array) -> Array:
+    """The ``kernel`` that a layer owns, in its computing dtype."""
     window = core.per_axis(layer.window, rank_of(x), "window")
     shape = (*window, x.shape[-1] // layer.groups, layer.features)
-    kernel = layer.param("kernel", KERNELS[layer.initial](layer.groups), shape, layer.param_dtype)
+    return layer.param("kernel", KERNELS[layer.initial](layer.groups), shape, layer.param_dtype).astype(layer.dtype)
+
+
+def convolve(layer: Conv | ConvNorm, x: Array, kernel: Array, **following: Any) -> Array:
+    """The convolution of a layer, and what follows it."""
+    x, padding = x.astype(layer.dtype), layer.padding
+    if padding == "CAUSAL" and streams(layer):
+        (dilation,) = core.per_axis(layer.dilation, rank_of(x), "dilation")
+        x, padding = carried(layer, x, (kernel.shape[0] - 1) * dilation), "VALID"
     return core.conv(
-        x.astype(layer.dtype),
-        kernel.astype(layer.dtype),
+        x,
+        kernel,
         stride=layer.stride,
         dilation=layer.dilation,
         groups=layer.groups,
-        padding=layer.padding,
+        padding=padding,
+        **following,
     )
+
+
+STREAM = "stream"  # the collection of what layers remember from one piece of a sound to the next
+
+
+def streams(layer: nn.Module) -> bool:
+    """Whether the sound is given in pieces (``convzoo.nn.streaming``)."""
+    return layer.is_mutable_collection(STREAM) and not layer.is_initializing()
+
+
+def carried(layer: nn.Module, x: Float[Array, "batch time channels"], size: int) -> Array:
+    """``x`` behind the ``size`` places that came before it: those that the layer remembers, at first zeros."""
+    past = layer.variable(STREAM, "past", jnp.zeros, (x.shape[0], size, x.shape[-1]), x.dtype)
+    whole = jnp.concatenate([past.value, x], axis=1)
+    past.value = whole[:, whole.shape[1] - size :]
+    return whole
+
+
+class Lstm(Model):
+    """A long short-term memory over time (Hochreiter & Schmidhuber 1997), its gates in PyTorch's order: input, forget,
+    cell, output. Owns ``input`` and ``recurrent``, each a kernel and a bias."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch time in"]) -> Float[Array, "batch time out"]:
+        own: dict[str, Any] = {"initial": "lecun", "dtype": self.dtype, "param_dtype": self.param_dtype}
+        gates = Dense(4 * self.features, name="input", **own)(x)
+        kernel, bias = Weights(4 * self.features, name="recurrent", **own)(self.features)
+        start = jnp.zeros((2, x.shape[0], self.features), gates.dtype)
+        memory = self.variable(STREAM, "memory", lambda: start) if streams(self) else None
+
+        def step(state: Array, gate: Array) -> tuple[Array, Array]:
+            enter, forget, cell, leave = jnp.split(gate + state[0] @ kernel + bias, 4, axis=-1)
+            kept = jax.nn.sigmoid(forget) * state[1] + jax.nn.sigmoid(enter) * jnp.tanh(cell)
+            told = jax.nn.sigmoid(leave) * jnp.tanh(kept)
+            return jnp.stack([told, kept]), told
+
+        state, told = jax.lax.scan(step, start if memory is None else memory.value, jnp.moveaxis(gates, 1, 0))
+        if memory is not None:
+            memory.value = state
+        return jnp.moveaxis(told, 0, 1)
 
 
 class BatchNorm(Model):
@@ -153,6 +211,20 @@ class BatchNorm(Model):
         return y
 
 
+class Affine(BatchNorm):
+    """A batch norm in inference as what it multiplies by, None if it has been folded, and what it adds."""
+
+    @nn.compact
+    def __call__(self, features: int) -> tuple[Float[Array, " channels"] | None, Float[Array, " channels"]]:
+        shape = (features,)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        if not self.has_variable("params", "scale"):
+            return None, bias
+        scale = self.param("scale", nn.initializers.ones, shape, self.param_dtype)
+        mean, var = (self.variable("batch_stats", name, jnp.zeros, shape).value for name in ("mean", "var"))
+        return core.batch_norm_affine(mean, var, scale, bias, epsilon=self.epsilon)
+
+
 class GraphConvNorm(Model):
     """Graph convolution, batch norm over real nodes, activation: owns ``kernel`` and the child ``norm``."""
 
@@ -184,19 +256,29 @@ class Weights(Model):
 
 
 class Dense(Model):
-    """A matrix product over the channels and a bias."""
+    """A matrix product over the channels and what follows: ``activation((x @ kernel + bias) * scale + residual)``."""
 
     features: int
     initial: str = "lecun"
     initial_bias: float = 0.0
+    activation: str = "none"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*shape in"]) -> Float[Array, "*shape out"]:
+    def __call__(
+        self,
+        x: Float[Array, "*shape in"],
+        scale: Float[Array, " out"] | None = None,
+        residual: Float[Array, "*shape out"] | None = None,
+    ) -> Float[Array, "*shape out"]:
         kernel, bias = own_weights(self, x.shape[-1])
         x = x.astype(self.dtype)
         if 3 <= x.ndim <= 5:  # at every place: the core's product is the faster one
-            return core.conv(x, kernel.reshape(*(1,) * (x.ndim - 2), *kernel.shape)) + bias
-        return x @ kernel + bias
+            kernel = kernel.reshape(*(1,) * (x.ndim - 2), *kernel.shape)
+            bias = bias if scale is None else bias * scale
+            return core.conv(x, kernel, scale=scale, bias=bias, residual=residual, activation=self.activation)
+        y = x @ kernel + bias
+        y = y if scale is None else y * scale
+        return ACTIVATIONS[self.activation](y if residual is None else residual + y)
 
 
 def own_weights(layer: Weights | Dense, inner: int) -> tuple[Array, Array]:
@@ -230,14 +312,14 @@ class GlobalResponseNorm(Model):
 
 
 class LayerScale(Model):
-    """Each channel times a number of its own, at first ``initial`` (Touvron et al. 2021, arXiv:2103.17239)."""
+    """A number for each channel to be multiplied by, at first ``initial`` (Touvron et al. 2021, arXiv:2103.17239)."""
 
     initial: float
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*shape channels"]) -> Float[Array, "*shape channels"]:
-        scale = self.param("scale", nn.initializers.constant(self.initial), x.shape[-1:], self.param_dtype)
-        return x * scale.astype(x.dtype)
+    def __call__(self, features: int) -> Float[Array, " channels"]:
+        start = nn.initializers.constant(self.initial)
+        return self.param("scale", start, (features,), self.param_dtype).astype(self.dtype)
 
 
 class SqueezeExcite(Model):

@@ -6,6 +6,7 @@ stands, of those in our path and of these, which follow from the whole tree:
     n       the block (or convolution of a stage), counted through the network    N       how many there are
     e       1 where the block has a layer ``expand``, else 0                      S       how many stages
     g       1 where the block has a gate, ``excite``, else 0
+    d       1 where the block has a depthwise convolution, else 0
 
 So with ``("stage{s}_block{b}/conv{c}/kernel", "layer{s+1}.{b}.conv{c}.weight")`` our ``stage0_block2/conv1/kernel`` is
 their ``layer1.2.conv1.weight``, and ``{3*n+s}`` is three times the block's number plus its stage.
@@ -24,6 +25,7 @@ class Row(NamedTuple):
     flat     theirs ``[out, places of in]``, ours ``[places with in, out]``; ``space`` is the shape of the places
     linear   theirs ``[out, in of *space]``, ours the kernel ``[*space, in, out]``
     point    theirs ``[out, in, 1, 1]``, ours ``[in, out]``
+    tall     theirs ``[out, in, *window, 1]``, ours ``[*window, in, out]``
     column   theirs ``[channels, 1, 1]``, ours ``[channels]``
     """
 
@@ -100,6 +102,7 @@ VGG_TORCHVISION_HEAD = (
     *dense("dense1", "classifier.3", "linear", (1, 1)),
     *dense("head", "classifier.6"),
 )
+QUARTZNET = "encoder.encoder.{b}"
 FAMILIES: dict[str, tuple[Row, ...]] = {
     "alexnet": (
         *dense("conv0", "features.0"),
@@ -196,4 +199,42 @@ FAMILIES: dict[str, tuple[Row, ...]] = {
     "vgg_torchvision": (*vgg("{2*n+s}"), *VGG_TORCHVISION_HEAD),
     "vgg_bn": (*vgg("{3*n+s}", "{3*n+s+1}"), *VGG_HEAD),
     "vgg_bn_torchvision": (*vgg("{3*n+s}", "{3*n+s+1}"), *VGG_TORCHVISION_HEAD),
+    "wavecnn": (
+        *dense("stage{s}_conv{c}", "stages.{s}.{c}.conv"),
+        *norm("stage{s}_conv{c}_norm", "stages.{s}.{c}.norm"),
+        *dense("head", "head"),
+    ),
+    "quartznet": (  # as NeMo names them
+        *kernel("block{b}/depthwise{c}", QUARTZNET + ".mconv.{5*c}.conv"),
+        *conv_norm("block{b}/point{c}", QUARTZNET + ".mconv.{5*c+d}.conv", QUARTZNET + ".mconv.{5*c+d+1}"),
+        *conv_norm("block{b}/skip", QUARTZNET + ".res.0.0.conv", QUARTZNET + ".res.0.1"),
+        *dense("head", "decoder.decoder_layers.0"),
+    ),
+    "tcn": (
+        *conv_norm("block{b}/conv{c}", "blocks.{b}.conv{c}", "blocks.{b}.norm{c}"),
+        *conv_norm("block{b}/skip", "blocks.{b}.skip", "blocks.{b}.skip_norm"),
+        *dense("head", "head"),
+    ),
+    "wavenet": (
+        *dense("stem", "stem"),
+        *dense("block{b}/conv", "blocks.{b}.conv"),
+        *dense("block{b}/project", "blocks.{b}.project"),
+        *dense("block{b}/skip", "blocks.{b}.skip"),
+        *dense("hidden", "hidden"),
+        *dense("head", "head"),
+    ),
+    "crepe": (
+        *dense("conv{c}", "conv{c+1}", "tall"),
+        *norm("conv{c}_norm", "conv{c+1}_BN"),
+        *dense("head", "classifier"),
+    ),
+    "silero": (
+        Row("params/stft/kernel", "model.stft.forward_basis_buffer", "kernel"),
+        *dense("conv{c}", "model.encoder.{c}.reparam_conv"),
+        Row("params/lstm/input/kernel", "model.decoder.rnn.weight_ih", "kernel"),
+        Row("params/lstm/input/bias", "model.decoder.rnn.bias_ih"),
+        Row("params/lstm/recurrent/kernel", "model.decoder.rnn.weight_hh", "kernel"),
+        Row("params/lstm/recurrent/bias", "model.decoder.rnn.bias_hh"),
+        *dense("head", "model.decoder.decoder.2"),
+    ),
 }

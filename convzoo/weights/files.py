@@ -1,5 +1,5 @@
-"""Files of weights: ``.safetensors``, ``.npz`` and PyTorch's, read as flat dicts of numpy arrays; ``.safetensors``
-written, whole or not at all.
+"""Files of weights: ``.safetensors``, ``.npz``, PyTorch's and ``.onnx``, read as flat dicts of numpy arrays;
+``.safetensors`` written, whole or not at all.
 """
 
 import json
@@ -18,7 +18,7 @@ from convzoo.weights.pickles import Damaged
 
 State = dict[str, np.ndarray]
 TORCH = (".pth", ".pt", ".bin", ".ckpt")
-SUFFIXES = (".safetensors", ".npz", *TORCH)
+SUFFIXES = (".safetensors", ".npz", *TORCH, ".onnx")
 # Where training scripts keep the arrays; averages first.
 INSIDE = ("state_dict_ema", "model_ema", "state_dict", "model")
 DTYPES = {
@@ -56,6 +56,8 @@ def read(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"{path} is {'a folder, not a file' if path.is_dir() else 'not there'}")
     if suffix == ".safetensors":
         return read_safetensors(path)
+    if suffix == ".onnx":
+        return Checkpoint(read_onnx(path), {})
     found = read_npz(path) if suffix == ".npz" else torchfile.read(path)
     return Checkpoint(unwrapped(found, path), {})
 
@@ -83,6 +85,17 @@ def read_npz(path: Path) -> State:
             return dict(file)
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise Damaged(f"{path} is no whole .npz file of plain arrays: {error}") from error
+
+
+def read_onnx(path: Path) -> State:
+    """The arrays that a network's graph begins with; the graph itself is not looked at."""
+    library = need("onnx", extra="hearing")
+    numpy_helper = need("onnx.numpy_helper", extra="hearing")
+    try:
+        graph = library.load(path, load_external_data=False).graph
+        return {tensor.name: np.array(numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    except Exception as error:  # protobuf's are no ValueErrors
+        raise Damaged(f"{path} is no whole .onnx file with its arrays in it: {error}") from error
 
 
 def unwrapped(value: Any, path: Path) -> State:

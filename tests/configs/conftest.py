@@ -10,7 +10,7 @@ import pytest
 from convzoo import data
 from experiments import train as script
 from tests.data.conftest import data_folder as data_folder
-from tests.data.outside import write_fashion, write_folder
+from tests.data.outside import write_commands, write_fashion, write_folder, write_recordings
 
 REAL = {"planetoid": "planetoid", "tudataset": "tu"}
 
@@ -22,6 +22,8 @@ def outside(data_folder: Path) -> None:
         if not (data_folder / "garments").exists():
             write_folder(data_folder / "garments", {"train": 2, "test": 1}, data.FashionMnist.classes)
             write_fashion(data_folder / "fashion_mnist")
+            write_recordings(data_folder / "fsdd")
+            write_commands(data_folder / "speech_commands", data.Commands().classes)
 
 
 @pytest.fixture(autouse=True)

@@ -76,6 +76,85 @@ def test_stft_in_float64(arguments, x64):
     assert_near(ours, librosa.stft(x, **in_librosa(arguments)).swapaxes(1, 2), 1e-12)
 
 
+@pytest.mark.parametrize("length", [None, 3000, 4001, 4100])
+@pytest.mark.parametrize("name", ["speech", "whole window", "odd", "not centred", "hamming", "ones"])
+def test_istft_is_librosas_and_undoes_stft(name, length, x64):
+    arguments = TRANSFORMS[name] | ({"hop": 128} if name == "ones" else {})
+    x = sounds(dtype=np.float64)
+    theirs = librosa.stft(x, **in_librosa(arguments))
+    arguments = {key: value for key, value in arguments.items() if key != "pad_mode"}
+    back = librosa.istft(theirs, length=length, **in_librosa(arguments))
+    ours = jax.jit(partial(audio.istft, length=length, **arguments))(theirs.swapaxes(1, 2))
+    inner = slice(64, 3800 if length is None else min(length, 3800))  # without the ends, where windows are near zero
+    assert ours.shape == back.shape
+    assert_near(ours[:, inner], back[:, inner], 1e-9)
+    assert_near(ours[:, inner], x[:, inner], 1e-9)
+
+
+@pytest.mark.parametrize(("size", "hop"), [(5, 2), (3, 3), (2, 7), (40, 1), (1, 1)])
+def test_overlap_add_is_the_transpose_of_frame(size, hop, x64):
+    x = jnp.asarray(sounds(samples=40, dtype=np.float64))
+    frames = audio.frame(x, size, hop)
+    other = jnp.cos(jnp.arange(frames.size)).reshape(frames.shape)
+    added = audio.overlap_add(other, hop)
+    np.testing.assert_allclose(jnp.vdot(frames, other), jnp.vdot(x[:, : added.shape[1]], added), rtol=1e-12)
+
+
+def decibels() -> np.ndarray:
+    """[3, mels, frames], as librosa has them."""
+    mel = librosa.feature.melspectrogram(y=sounds(), sr=RATE, **in_librosa(SPEECH))
+    return librosa.power_to_db(mel, top_db=None)
+
+
+@pytest.mark.parametrize("count", [1, 13, 40])
+def test_mfcc_is_librosas(count):
+    theirs = librosa.feature.mfcc(S=decibels(), n_mfcc=count).swapaxes(1, 2)
+    assert_near(jax.jit(partial(audio.mfcc, count=count))(decibels().swapaxes(1, 2)), theirs, 1e-5)
+
+
+@pytest.mark.parametrize("width", [3, 9, 11])
+def test_delta_is_librosas(width):
+    theirs = librosa.feature.delta(decibels(), width=width).swapaxes(1, 2)
+    assert_near(jax.jit(partial(audio.delta, width=width))(decibels().swapaxes(1, 2)), theirs, 1e-5)
+
+
+RATES = [(8000, 16000), (16000, 8000), (22050, 16000), (44100, 8000), (16000, 22050), (48000, 44100)]
+
+
+@pytest.mark.parametrize(("rate", "new"), RATES)
+def test_resampling_is_librosas(rate, new):
+    theirs = librosa.resample(sounds(), orig_sr=rate, target_sr=new, res_type="polyphase")
+    assert_near(jax.jit(partial(audio.resample, rate=rate, new_rate=new))(sounds()), theirs, 1e-5)
+
+
+@pytest.mark.parametrize(("rate", "new"), RATES)
+def test_a_steep_filter_keeps_what_both_rates_can_hold(rate, new):
+    time = np.arange(6000) / rate
+    tone = 0.42 * min(rate, new)
+    x = np.sin(2 * np.pi * tone * time)[None]
+    ours = audio.resample(jnp.asarray(x, jnp.float32), rate, new, width=64, beta=14.8, rolloff=0.95)
+    y = np.sin(2 * np.pi * tone * np.arange(ours.shape[1]) / new)[None]
+    inner = slice(ours.shape[1] // 4, -ours.shape[1] // 4)
+    assert_near(ours[:, inner], y[:, inner], 2e-5)
+
+
+def test_features_of_recordings_are_librosas(test_data):
+    """Everything that is made of a sound, on real ones."""
+    x = np.stack([read(path, samples=4000) for path in sorted((test_data / "fsdd").glob("*.wav"))[::90]])
+    spectra = librosa.stft(x, **in_librosa(TRANSFORMS["speech"]))
+    ours = audio.stft(jnp.asarray(x), **TRANSFORMS["speech"])
+    assert_near(ours, spectra.swapaxes(1, 2), 1e-4)
+    back = audio.istft(ours, hop=80, window_length=200, length=4000)
+    assert_near(back, librosa.istft(spectra, hop_length=80, win_length=200, n_fft=256, length=4000), 1e-4)
+    levels = librosa.power_to_db(librosa.feature.melspectrogram(y=x, sr=RATE, **in_librosa(SPEECH)), top_db=None)
+    log_mels = audio.log_mel(jnp.asarray(x), rate=RATE, **SPEECH) * (10 / np.log(10))
+    coefficients = librosa.feature.mfcc(S=levels, n_mfcc=13)
+    assert_near(audio.mfcc(log_mels, 13), coefficients.swapaxes(1, 2), 1e-4)
+    assert_near(audio.delta(audio.mfcc(log_mels, 13)), librosa.feature.delta(coefficients).swapaxes(1, 2), 1e-4)
+    upsampled = librosa.resample(x, orig_sr=RATE, target_sr=16_000, res_type="polyphase")
+    assert_near(audio.resample(jnp.asarray(x), RATE, 16_000), upsampled, 1e-4)
+
+
 @pytest.mark.parametrize("arguments", BANKS.values(), ids=BANKS)
 def test_filters_are_librosas(arguments):
     theirs = librosa.filters.mel(sr=RATE, dtype=np.float64, **in_librosa(arguments)).T
@@ -210,6 +289,25 @@ WRONG = {
 def test_wrong_arguments_are_named(change, message):
     with pytest.raises(ValueError) as error:
         audio.log_mel(jnp.asarray(sounds()), **GOOD | eval(f"dict({change})"))
+    assert message in str(error.value)
+
+
+SPECTRA = jnp.zeros((1, 30, 129), "complex64")
+WRONG_CALLS = {
+    "bins": (lambda: audio.istft(SPECTRA, hop=80, n_fft=300), "129 bins and window_length=300 do not fit n_fft=300"),
+    "spectra": (lambda: audio.istft(SPECTRA[0], hop=80), r"must be [batch, frames, bins], none empty; got (30, 129)"),
+    "hop": (lambda: audio.istft(SPECTRA, hop=0), "hop=0 must be positive"),
+    "count": (lambda: audio.mfcc(jnp.zeros((1, 9, 40)), 41), "count=41 must be at least 1 and at most the number"),
+    "width": (lambda: audio.delta(jnp.zeros((1, 9, 40)), 4), "width=4 must be odd and at least 3"),
+    "frames": (lambda: audio.delta(jnp.zeros((1, 8, 40))), "the frames axis holds 8, fewer than width=9"),
+    "rate": (lambda: audio.resample(jnp.zeros((1, 8)), 8000, 0), "new_rate=0 must be positive"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG_CALLS.values(), ids=WRONG_CALLS)
+def test_wrong_calls_are_named(call, message, unchecked):
+    with pytest.raises(ValueError) as error:
+        call()
     assert message in str(error.value)
 
 

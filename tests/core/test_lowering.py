@@ -211,6 +211,9 @@ SHAPES = [  # space, window, stride, dilation, pads, groups, in and out channels
     ((8, 9, 7), (3, 3, 3), (2, 1, 1), (1, 1, 1), ((1, 1),) * 3, 1, 5, 9),
     ((8, 9, 7), (3, 2, 3), (1, 2, 1), (1, 1, 2), ((1, 1), (-1, 1), (2, 2)), 33, 1, 1),
     ((3, 3), (3, 3), (1, 1), (1, 1), ((4, 4), (4, 4)), 1, 2, 2),  # some windows lie in the padding whole
+    ((70,), (1,), (1,), (1,), ((0, 0),), 1, 512, 40),  # places a page apart
+    ((2, 21), (1, 1), (1, 2), (1, 1), ((0, 0), (0, 0)), 2, 256, 20),
+    ((3, 12), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)), 1, 512, 24),
 ]  # fmt: skip
 
 
@@ -252,6 +255,79 @@ def test_native_kernels_of_a_dilated_input(case, x64):
         native.native_conv(x, k, geometry), native.native_kernel_grad(x, y, geometry, window)
     ))(x, kernel, y)  # fmt: skip
     near(ours, (dense.lax_conv(x, kernel, geometry), dense.lax_kernel_grad(x, y, geometry, window)))
+
+
+FOLLOWED = [  # channels, outputs, groups, activation
+    *[(6, 150, 3, activation) for activation in core.ACTIVATIONS],
+    (37, 45, 1, "gelu"),
+    (37, 37, 37, "gelu"),
+    (24, 24, 24, "relu6"),
+]
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("channels", "outer", "groups", "activation"), FOLLOWED)
+def test_what_follows_a_convolution_is_computed_with_it(channels, outer, groups, activation, dtype, x64):
+    x, kernel, scale, bias, residual = arrays(
+        (2, 5, 35, channels), (3, 3, channels // groups, outer), (outer,), (outer,), (2, 5, 18, outer), dtype=dtype
+    )
+    own = {"stride": (1, 2), "groups": groups}
+    rounding = 1e-14 if dtype == jnp.float64 else 2e-6
+
+    def together(x, some):
+        return core.conv(x, kernel, **own, **some, activation=activation)
+
+    def apart(x, some):
+        y = core.conv(x, kernel, **own) * some.get("scale", 1) + some.get("bias", 0)
+        return core.ACTIVATIONS[activation](y + some.get("residual", 0))
+
+    given = {"scale": scale, "bias": bias, "residual": residual}
+    for names in [(), ("scale", "residual"), tuple(given)]:
+        some = {name: given[name] for name in names}
+        near(jax.jit(together)(x, some), jax.jit(apart)(x, some), rounding)
+    if activation in ("gelu", "relu6"):
+        some = {"scale": scale, "bias": bias}
+        for change in (
+            lambda f: jax.grad(lambda x, some: jnp.sin(f(x, some)).sum(), (0, 1)),
+            lambda f: jax.vmap(lambda x, some: f(x[None], some)[0], (0, None)),
+        ):
+            near(jax.jit(change(together))(x, some), jax.jit(change(apart))(x, some), 10 * rounding)
+
+
+@without_native
+@pytest.mark.parametrize("activation", [name for name in native.ACTIVATIONS if name != "none"])
+def test_what_follows_keeps_nan_and_infinity(activation):
+    x = jnp.asarray([jnp.nan, jnp.inf, -jnp.inf, -1e30, 1e30, -100.0, 100.0, 0.0])[None, :, None]
+    ours = core.conv(x, jnp.ones((1, 1, 1)), activation=activation)
+    expected = core.ACTIVATIONS[activation](x)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6, atol=1e-6)
+
+
+@without_native
+def test_what_follows_is_one_call_in_inference_and_two_operations_under_a_gradient():
+    x, kernel, bias = jnp.ones((2, 8, 8, 4)), jnp.ones((3, 3, 4, 4)), jnp.ones(4)
+
+    def f(x):
+        return core.conv(x, kernel, bias=bias, activation="gelu")
+
+    assert "erf" not in jax.jit(f).lower(x).as_text()
+    assert "erf" in jax.jit(jax.grad(lambda x: f(x).sum())).lower(x).as_text()
+    with core.force("lax"):
+        assert "erf" in jax.jit(f).lower(x).as_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ({"activation": "swish"}, ValueError, "'swish' is not known; it must be one of"),
+        ({"bias": jnp.ones(3)}, ValueError, r"bias has shape \(3,\); the result \(2, 8, 5\) needs \(5,\)"),
+        ({"residual": jnp.ones((2, 7, 5))}, ValueError, r"residual has shape \(2, 7, 5\)"),
+        ({"residual": jnp.ones((2, 8, 5), jnp.bfloat16)}, TypeError, "dtypes differ"),
+    ],
+)
+def test_what_cannot_follow_is_named(given, error, told, unchecked):
+    with pytest.raises(error, match=told):
+        core.conv(jnp.ones((2, 8, 4)), jnp.ones((3, 4, 5)), **given)
 
 
 @without_native

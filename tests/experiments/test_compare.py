@@ -16,9 +16,10 @@ from convzoo import data, train
 from experiments import compare
 from experiments.compare import MODALITIES, confusion, contrasts, curve, first_filters, main, mistakes, plan
 from experiments.report import COLUMNS, Row, read_json
+from tests.data.outside import write_recordings
 from tests.once import once
 
-SHORT = ["--seeds", "1", "--steps", "2"]
+SHORT = ["--seeds", "1", "--steps", "2", "--recordings", ""]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,18 @@ def remade(monkeypatch, whole):
 
 def names(*modalities: str) -> list[str]:
     return [f"{modality}-1" for modality in modalities]
+
+
+def test_people_are_one_more_row(tmp_path, monkeypatch):
+    folder = write_recordings(tmp_path / "test_data" / "fsdd")
+    monkeypatch.setenv("CONVZOO_TEST_DATA", str(folder.parent))
+    assert compare.recorded() == str(folder.resolve())
+    assert [entry.variant for entry in plan(recordings=compare.recorded())] == [*[""] * 4, "people"]
+    row = compare.make(plan(steps=2, recordings=compare.recorded())[-1], range(1))
+    assert (row.modality, row.dataset, row.variant) == ("heard", "digits_recorded", "people")
+    assert (row.train_examples, row.test_examples) == (120, 120)
+    monkeypatch.delenv("CONVZOO_TEST_DATA")
+    assert compare.recorded() == ""
 
 
 # --- what it leaves -------------------------------------------------------------------------------------------------
@@ -121,8 +134,8 @@ def test_changed_rows_are_made_again(copy, remade, changes):
 
 
 def test_a_changed_experiment_is_made_again(copy, remade, monkeypatch):
-    def changed(*, steps):
-        entries = plan(steps=steps)
+    def changed(**options):
+        entries = plan(**options)
         experiment = dataclasses.replace(entries[1].experiment, learning_rate=0.01)
         return [entries[0], dataclasses.replace(entries[1], experiment=experiment), *entries[2:]]
 
@@ -233,7 +246,7 @@ def test_one_compiled_update_serves_every_seed(modality, fraction):
 
 @pytest.mark.slow
 def test_the_full_comparison_runs(tmp_path):
-    assert main(["--workdir", str(tmp_path), "--full", "--seeds", "2", "--steps", "2"]) == 0
+    assert main(["--workdir", str(tmp_path), "--full", "--seeds", "2", "--steps", "2", "--recordings", ""]) == 0
     entries = [*plan(), *contrasts(plan())]
     assert sorted(path.stem for path in (tmp_path / "rows").iterdir()) == sorted(entry.name for entry in entries)
     assert len(read_json(tmp_path / "comparison.json")) == len(entries)

@@ -29,6 +29,7 @@ from convzoo.models import (
     alexnet,
     bytenet,
     convnext,
+    crepe,
     efficientnet,
     gin,
     graphnet,
@@ -37,11 +38,15 @@ from convzoo.models import (
     mobilenet,
     mobilenetv3,
     nodenet,
+    quartznet,
     resnet,
+    silero,
+    tcn,
     vgg,
+    wavecnn,
 )
 from convzoo.models.mobilenet import Blocks
-from convzoo.nn import Basic, Bottleneck, Conv, Model
+from convzoo.nn import Basic, Bottleneck, Conv, Model, fold
 
 GOLDEN = Path(__file__).parent / "golden"
 export.register_namedtuple_serialization(Graphs, serialized_name="convzoo.data.graphs.Graphs")
@@ -106,6 +111,33 @@ CASES = {
         (16, 8, 12, 1),
         "stem stage0 stage1 pooled normed",
     ),
+    "wavecnn": Case(
+        wavecnn.WaveCNN(depths=(1, 2), widths=(4, 6), num_classes=5, dropout=0.3), (200, 1), "stage0 stage1 pooled"
+    ),
+    "matchboxnet": Case(
+        quartznet.QuartzNet(
+            blocks=(quartznet.Block(6, 5), quartznet.Block(8, 3, 2, residual=True)), num_classes=5, pooled=True
+        ),
+        (20, 3),
+        "block0 block1 pooled",
+    ),
+    "quartznet": Case(
+        quartznet.QuartzNet(
+            blocks=(quartznet.Block(6, 5, stride=2), quartznet.Block(8, 3, 2, residual=True)), num_classes=5
+        ),
+        (20, 3),
+        "block0 block1",
+    ),
+    "tcn": Case(tcn.TCN(widths=(6, 8), num_classes=5, dropout=0.2), (20, 3), "block0 block1"),
+    "wavenet": Case(
+        tcn.WaveNet(cycles=2, depth=2, width=6, skip=8, num_classes=5),
+        (20, 1),
+        "stem block0 block1 block2 block3 hidden",
+    ),
+    "crepe": Case(
+        crepe.Crepe(widths=(6, 4, 4, 4, 4, 6), num_classes=5), (1024, 1), "conv0 conv1 conv2 conv3 conv4 conv5 pooled"
+    ),
+    "silero": Case(silero.Silero(num_classes=2), (1024, 1), "stft conv0 conv1 conv2 conv3 lstm"),
     "graphnet": Case(graphnet.GraphNet(depth=2, width=6), (), "stem block0 block1 pooled"),
     "gcn": Case(nodenet.NodeNet(depth=3, width=6, num_classes=5, residual=True), (), "conv0 conv1"),
     "gat": Case(nodenet.GAT.clone(width=3, heads=2, num_classes=5), (), "conv0"),
@@ -129,6 +161,7 @@ AFTER_DROPOUT = {
 }
 BEFORE_NORMS = {"bytenet": ("embedded",), "graphnet edgeconv": ("stem",)}
 BATCH, NODES = 3, 40
+KEY = jax.random.key(0)
 TRACED: list[Model] = []
 
 
@@ -215,6 +248,38 @@ def assert_near(ours, theirs, tolerance: float) -> None:
 
 
 @on_cases
+def test_folding_the_norms_changes_nothing_but_rounding(name):
+    case, variables = CASES[name], filled(name)
+    folded = fold(case.model, variables)
+    assert set(folded) == {"params"}
+    y, features = forward(case.model)(variables, inputs(name))
+    again, folded_features = forward(case.model)(folded, inputs(name))
+    assert_near(again, y, 2e-5)
+    jax.tree.map(functools.partial(assert_near, tolerance=2e-5), folded_features, features)
+    if variables.get("batch_stats"):
+        assert sum(leaf.size for leaf in jax.tree.leaves(folded)) < sum(
+            leaf.size for leaf in jax.tree.leaves(variables["params"])
+        )
+        with pytest.raises(ValueError, match="was folded for inference"):
+            case.model.apply(folded, inputs(name), train=True, mutable=["batch_stats"], rngs={"dropout": KEY})
+
+
+def test_a_norm_without_a_layer_before_it_is_named():
+    statistics = {"block": {"norm": {"mean": jnp.zeros(2), "var": jnp.ones(2)}}}
+    params = {"block": {"norm": {"scale": jnp.ones(2), "bias": jnp.zeros(2)}}}
+    with pytest.raises(ValueError, match="before the batch norm block/norm"):
+        fold(CASES["cifar"].model, {"params": params, "batch_stats": statistics})
+
+
+def test_a_norm_behind_a_relu_is_folded_only_if_no_scale_is_negative():
+    case, variables = CASES["crepe"], filled("crepe")
+    params = variables["params"]
+    norm = params["conv1_norm"] | {"scale": params["conv1_norm"]["scale"].at[0].set(-1.0)}
+    with pytest.raises(ValueError, match="conv1_norm has negative scales"):
+        fold(case.model, variables | {"params": params | {"conv1_norm": norm}})
+
+
+@on_cases
 def test_jit_equals_eager_and_traces_once(name):
     model, variables = CASES[name].model, filled(name)
     y, features = forward(model)(variables, inputs(name))
@@ -226,7 +291,7 @@ def test_jit_equals_eager_and_traces_once(name):
     assert_near(y, eager, 1e-5)
     jax.tree.map(functools.partial(assert_near, tolerance=1e-5), features, eager_features)
     outputs = NODES if isinstance(model, nodenet.NodeNet) else BATCH + (name in LISTED)
-    assert y.shape == (outputs, model.num_classes)
+    assert (y.shape[0], y.shape[-1]) == (outputs, model.num_classes)
 
 
 @on_cases
@@ -656,6 +721,7 @@ PUBLISHED = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet152": 60_192_808,
+    "matchboxnet_3x2x64": 93_411,
     "cifar_resnet20": 269_722,
     "cifar_resnet32": 464_154,
     "cifar_resnet44": 658_586,
@@ -672,6 +738,10 @@ def smallest(model: Model) -> Any:
         return jnp.zeros((1, 8), jnp.int32)
     if isinstance(model, mlp.MLP):
         return jnp.zeros((1, 8, 8, 1))
+    if isinstance(model, quartznet.QuartzNet | tcn.TCN):
+        return jnp.zeros((1, 64, 64))
+    if getattr(model, "ranks", ()) == (1,):
+        return jnp.zeros((1, 4096 if isinstance(model, wavecnn.WaveCNN) else crepe.FRAME, 1))
     return jnp.zeros((1, 96, 96, 3) if isinstance(model, alexnet.AlexNet2012) else (1, 64, 64, 3))
 
 
@@ -682,18 +752,25 @@ WHOLE = (
     "cifar_resnet20",
     "convnext_atto",
     "convnextv2_atto",
+    "crepe_tiny",
     "efficientnet_b0",
     "gat",
     "gcn",
     "gin",
     "graphnet",
     "graphnet_gat",
+    "m5",
+    "matchboxnet_3x2x64",
     "mlp",
     "mobilenetv2_050",
     "mobilenetv3_small_050",
+    "quartznet5x5",
     "resnet18",
     "resnet50",
+    "silero_vad",
+    "tcn",
     "vgg11_bn",
+    "wavenet",
 )
 
 
@@ -730,8 +807,8 @@ def test_the_tree_is_golden(name):
 
 def test_every_constant_has_a_name_and_a_golden_tree():
     families = (
-        *(alexnet, bytenet, convnext, efficientnet, gin, graphnet, layernet, mlp, mobilenet, mobilenetv3, nodenet),
-        *(resnet, vgg),
+        *(alexnet, bytenet, convnext, crepe, efficientnet, gin, graphnet, layernet, mlp, mobilenet, mobilenetv3),
+        *(nodenet, quartznet, resnet, silero, tcn, vgg, wavecnn),
     )
     constants = [value for family in families for value in vars(family).values() if isinstance(value, nn.Module)]
     assert {id(value) for value in constants} == {id(value) for value in zoo.MODELS.values()}

@@ -19,11 +19,17 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from convzoo.models.alexnet import ALEXNET, ALEXNET_2012
 from convzoo.models.convnext import CONVNEXT_TINY
+from convzoo.models.crepe import CREPE_TINY
 from convzoo.models.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_LITE0, plain
 from convzoo.models.mobilenet import MOBILENETV2_100, Blocks
 from convzoo.models.mobilenetv3 import MOBILENETV3_SMALL_100
+from convzoo.models.quartznet import MATCHBOXNET_3X2X64, QuartzNet
+from convzoo.models.quartznet import Block as Line
 from convzoo.models.resnet import CIFAR_RESNET20, RESNET18, RESNET50
+from convzoo.models.silero import SILERO_VAD
+from convzoo.models.tcn import TCN, WaveNet
 from convzoo.models.vgg import VGG11
+from convzoo.models.wavecnn import M11
 from convzoo.nn import Model
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "parity"
@@ -79,6 +85,11 @@ B0 = EFFICIENTNET_B0.clone(
 LITE = EFFICIENTNET_LITE0.clone(num_classes=7, stem=B0.stem, top=B0.top, stages=plain(B0.stages))
 VGGS = VGG11.clone(num_classes=7, widths=(4, 6, 8, 8, 12), hidden=20)
 TENSORFLOW = {"padding": "SAME", "epsilon": 1e-3}
+WAVES = M11.clone(depths=(1, 2, 1), widths=(6, 8, 10), num_classes=7)
+MATCHBOX = MATCHBOXNET_3X2X64.clone(
+    blocks=(Line(12, 5), Line(8, 7, 2, residual=True), Line(12, 9, dilation=2), Line(10, 1)), num_classes=7
+)
+QUARTZ = QuartzNet(blocks=(Line(8, 5, stride=2), Line(8, 7, 3, residual=True), Line(10, 1)), num_classes=7)
 LINEAR = "(point|project)/norm/bias"
 
 CASES = {
@@ -107,6 +118,13 @@ CASES = {
     "convnext": Case(CONVNEXT, (3, 64, 96, 3), ("convnext", "convnext_torchvision", "convnext_conv")),
     "convnext_stride8": Case(CONVNEXT.clone(output_stride=8), (3, 64, 96, 3), ("convnext",)),
     "convnextv2": Case(CONVNEXTV2, (3, 65, 98, 3), ("convnext", "convnext_conv")),
+    "wavecnn": Case(WAVES, (3, 1100, 1), ("wavecnn",), r"conv\d/bias"),
+    "matchboxnet": Case(MATCHBOX, (3, 60, 9), ("quartznet",)),
+    "quartznet": Case(QUARTZ, (3, 61, 9), ("quartznet",)),
+    "tcn": Case(TCN(widths=(6, 6, 8), num_classes=7), (3, 40, 5), ("tcn",)),
+    "wavenet": Case(WaveNet(cycles=2, depth=3, width=5, skip=6, num_classes=7), (3, 40, 1), ("wavenet",)),
+    "crepe": Case(CREPE_TINY.clone(widths=(8, 6, 6, 5, 4, 6), num_classes=7), (3, 1024, 1), ("crepe",)),
+    "silero": Case(SILERO_VAD.clone(num_classes=2), (2, 1536, 1), ("silero",)),
 }
 KINDS = ("output", "waypoint", "gradient", "statistics")
 
@@ -142,7 +160,7 @@ def ours(case: Case) -> Arrays:
     """Everything that is compared, with running (``eval/``) and with batch statistics (``train/``): output, waypoints,
     the gradient of a weighted sum of the output in every parameter and the input, the statistics after the step."""
     model = case.model.clone(dtype="float64", param_dtype="float64", **without_dropout(case.model))
-    x, weights = uniform("input", case.input), uniform("weights", (case.input[0], case.model.num_classes))
+    x, weights = uniform("input", case.input), uniform("weights", output_shape(case))
 
     def loss(params, x, stats, train: bool):
         variables = {"params": params, **({"batch_stats": stats} if stats else {})}
@@ -164,6 +182,11 @@ def ours(case: Case) -> Arrays:
             found[mode] = {"output": output, "waypoint": dict(features), "statistics": stats if mode == "train" else {}}
             found[mode]["gradient"] = {"params": gradients[0], "input": gradients[1]}
         return busy({name: np.asarray(array) for name, array in flatten_dict(found, sep="/").items()}, case)
+
+
+def output_shape(case: Case) -> tuple[int, ...]:
+    x = jax.ShapeDtypeStruct(case.input, jnp.float32)
+    return jax.eval_shape(partial(case.model.apply, train=False), shapes(case.model, case.input), x)[0].shape
 
 
 def busy(arrays: Arrays, case: Case) -> Arrays:

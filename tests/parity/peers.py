@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from convzoo import weights
 from tests.parity import torchvision_cpu
-from tests.parity.cases import Arrays, Case, busy, filled, shapes, uniform
+from tests.parity.cases import Arrays, Case, busy, filled, output_shape, shapes, uniform
 
 Peer = tuple[Any, dict[str, str]]  # a torch module; our waypoint: the module of it whose output that is
 
@@ -230,7 +230,229 @@ def efficientnet_torchvision(torch: Any, model: Any, channels: int) -> Peer:
     return net, {**found, "pooled": "avgpool"}
 
 
+def wavecnn(torch: Any, model: Any, channels: int) -> Peer:
+    """M5 and their kind, written from the paper."""
+    nn = torch.nn
+
+    def layer(inner: int, outer: int, stage: int):
+        window, stride = (3, 1) if stage else (model.window, model.stride)
+        layer, left = nn.Sequential(), (window - 1) // 2
+        layer.pad, layer.conv = (
+            nn.ConstantPad1d((left, window - 1 - left), 0.0),
+            nn.Conv1d(inner, outer, window, stride),
+        )
+        layer.norm, layer.relu = nn.BatchNorm1d(outer), nn.ReLU()
+        return layer
+
+    net, inner = nn.Sequential(), channels
+    net.stages = nn.Sequential()
+    for stage, (depth, width) in enumerate(zip(model.depths, model.widths, strict=True)):
+        made = [layer(width if i else inner, width, stage) for i in range(depth)]
+        net.stages.append(nn.Sequential(*made))
+        net.stages[-1].pool = nn.MaxPool1d(4)
+        inner = width
+    net.mean, net.flatten, net.head = nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(inner, model.num_classes)
+    found = {f"stage{i}": f"stages.{i}.{depth - 1}" for i, depth in enumerate(model.depths)}
+    return net, {**found, "pooled": "flatten"}
+
+
+def quartznet(torch: Any, model: Any, channels: int) -> Peer:
+    """Written from the papers; names as NeMo's, whose convolutions are wrapped to mask what is padding."""
+    nn = torch.nn
+
+    def wrapped(inner: int, outer: int, window: int = 1, stride: int = 1, dilation: int = 1, groups: int = 1):
+        module, own = nn.Sequential(), {"dilation": dilation, "groups": groups, "bias": False}
+        module.conv = nn.Conv1d(inner, outer, window, stride, (window - 1) * dilation // 2, **own)
+        return module
+
+    class Made(nn.Module):
+        def __init__(self, inner: int, line: Any):
+            super().__init__()
+            self.mconv, first = nn.ModuleList(), inner
+            for index in range(line.repeat):
+                stride = line.stride if index == 0 else 1
+                if line.window > 1:
+                    self.mconv.append(wrapped(inner, inner, line.window, stride, line.dilation, inner))
+                self.mconv.append(wrapped(inner, line.width))
+                self.mconv.append(nn.BatchNorm1d(line.width))
+                if index < line.repeat - 1:
+                    self.mconv.extend([nn.ReLU(), nn.Dropout(0.0)])
+                inner = line.width
+            if line.residual:
+                pair = [wrapped(first, line.width, 1, line.stride), nn.BatchNorm1d(line.width)]
+                self.res = nn.ModuleList([nn.ModuleList(pair)])
+            self.out = nn.ReLU()
+
+        def forward(self, x):
+            y = x
+            for layer in self.mconv:
+                y = layer(y)
+            if hasattr(self, "res"):
+                y = y + self.res[0][1](self.res[0][0](x))
+            return self.out(y)
+
+    inner = [channels, *(line.width for line in model.blocks)]
+    net = nn.Sequential()
+    net.encoder = nn.Sequential()
+    net.encoder.encoder = nn.Sequential(*(Made(*pair) for pair in zip(inner, model.blocks, strict=False)))
+    net.decoder = nn.Sequential()
+    found = {f"block{i}": f"encoder.encoder.{i}" for i in range(len(model.blocks))}
+    if model.pooled:
+        net.decoder.pooling = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten())
+        net.decoder.decoder_layers = nn.Sequential(nn.Linear(inner[-1], model.num_classes))
+        return net, {**found, "pooled": "decoder.pooling"}
+    net.decoder.decoder_layers = nn.Sequential(nn.Conv1d(inner[-1], model.num_classes, 1))
+    return net, found
+
+
+def causal(torch: Any, inner: int, outer: int, window: int, dilation: int = 1, bias: bool = True):
+    """A convolution that sees the past alone, with the arrays of a plain one."""
+
+    class Causal(torch.nn.Conv1d):
+        def forward(self, x):
+            return super().forward(torch.nn.functional.pad(x, ((window - 1) * dilation, 0)))
+
+    return Causal(inner, outer, window, dilation=dilation, bias=bias)
+
+
+def tcn(torch: Any, model: Any, channels: int) -> Peer:
+    """Written from the paper, with batch norm in place of weight norm."""
+    nn = torch.nn
+
+    class Made(nn.Module):
+        def __init__(self, inner: int, outer: int, dilation: int):
+            super().__init__()
+            self.conv1 = causal(torch, inner, outer, model.window, dilation, bias=False)
+            self.conv2 = causal(torch, outer, outer, model.window, dilation, bias=False)
+            self.norm1, self.norm2 = nn.BatchNorm1d(outer), nn.BatchNorm1d(outer)
+            if inner != outer:
+                self.skip, self.skip_norm = nn.Conv1d(inner, outer, 1, bias=False), nn.BatchNorm1d(outer)
+
+        def forward(self, x):
+            y = self.norm2(self.conv2(torch.relu(self.norm1(self.conv1(x)))))
+            return torch.relu(y + (self.skip_norm(self.skip(x)) if hasattr(self, "skip") else x))
+
+    inner = [channels, *model.widths]
+    net = nn.Sequential()
+    made = (Made(a, b, 2**i) for i, (a, b) in enumerate(zip(inner, model.widths, strict=False)))
+    net.blocks, net.head = nn.Sequential(*made), nn.Conv1d(inner[-1], model.num_classes, 1)
+    return net, {f"block{i}": f"blocks.{i}" for i in range(len(model.widths))}
+
+
+def wavenet(torch: Any, model: Any, channels: int) -> Peer:
+    """Written from the paper; the skips' waypoints are the modules ``skip``."""
+    nn = torch.nn
+
+    class Made(nn.Module):
+        def __init__(self, dilation: int, last: bool):
+            super().__init__()
+            self.conv = causal(torch, model.width, 2 * model.width, model.window, dilation)
+            self.project = nn.Identity() if last else nn.Conv1d(model.width, model.width, 1)
+            self.skip = nn.Conv1d(model.width, model.skip, 1)
+
+        def forward(self, x):
+            own, gate = self.conv(x).chunk(2, 1)
+            y = torch.tanh(own) * torch.sigmoid(gate)
+            return x + self.project(y), self.skip(y)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = causal(torch, channels, model.width, model.window)
+            count = model.cycles * model.depth
+            self.blocks = nn.ModuleList(Made(2 ** (i % model.depth), i == count - 1) for i in range(count))
+            self.hidden, self.relu = nn.Conv1d(model.skip, model.skip, 1), nn.ReLU()
+            self.head = nn.Conv1d(model.skip, model.num_classes, 1)
+
+        def forward(self, x):
+            x, told = self.stem(x), 0.0
+            for block in self.blocks:
+                x, out = block(x)
+                told = told + out
+            return self.head(self.relu(self.hidden(torch.relu(told))))
+
+    found = {f"block{i}": f"blocks.{i}.skip" for i in range(model.cycles * model.depth)}
+    return Net(), {"stem": "stem", **found, "hidden": "relu"}
+
+
+def crepe(torch: Any, model: Any, channels: int) -> Peer:
+    """torchcrepe's, with narrow layers in place of its own, before the sigmoid, its norms' statistics kept."""
+    torchcrepe, nn = torchvision_cpu.load("torchcrepe"), torch.nn
+
+    class Pooled(nn.Identity):
+        """What torchcrepe flattens."""
+
+    class Net(torchcrepe.model.Crepe):
+        def __init__(self):
+            super().__init__("tiny")
+            inner = [channels, *model.widths]
+            for i, width in enumerate(model.widths, 1):
+                conv = getattr(self, f"conv{i}")
+                setattr(self, f"conv{i}", nn.Conv2d(inner[i - 1], width, conv.kernel_size, conv.stride))
+                setattr(self, f"conv{i}_BN", nn.BatchNorm2d(width, eps=0.0010000000474974513))
+                setattr(self, f"out{i}", nn.Identity())
+            self.in_features, self.flat = 4 * model.widths[-1], Pooled()
+            self.classifier = nn.Linear(self.in_features, model.num_classes)
+
+        def layer(self, x, conv, batch_norm, padding=(0, 0, 31, 32)):
+            index = next(i for i in range(1, 7) if getattr(self, f"conv{i}") is conv)
+            return getattr(self, f"out{index}")(super().layer(x, conv, batch_norm, padding))
+
+        def forward(self, x):
+            x = self.layer(self.embed(x[:, 0]), self.conv6, self.conv6_BN)
+            return self.classifier(self.flat(x.permute(0, 2, 1, 3).reshape(-1, self.in_features)))
+
+    return Net(), {**{f"conv{i}": f"out{i + 1}" for i in range(6)}, "pooled": "flat"}
+
+
+def silero(torch: Any, model: Any, channels: int) -> Peer:
+    """Written from the graph of its ONNX file, whose arrays have these names; tests/parity/test_audio.py runs that."""
+    nn = torch.nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = nn.Module()
+            self.model.stft = nn.Module()
+            self.model.stft.forward_basis_buffer = nn.Parameter(torch.zeros(258, 1, 256))
+            inner = [129, *model.widths]
+            self.model.encoder = nn.ModuleList()
+            for i, stride in enumerate(model.strides):
+                self.model.encoder.append(nn.Module())
+                self.model.encoder[i].reparam_conv = nn.Conv1d(inner[i], inner[i + 1], 3, stride, 1)
+                self.model.encoder[i].relu = nn.ReLU()
+            self.model.decoder = nn.Module()
+            self.model.decoder.rnn = nn.LSTMCell(inner[-1], model.memory)
+            last = nn.Conv1d(model.memory, model.num_classes, 1)
+            self.model.decoder.decoder = nn.Sequential(nn.Dropout(0.0), nn.ReLU(), last)
+            self.magnitude, self.told = nn.Identity(), nn.Identity()
+            self.conv = nn.ModuleList(nn.Identity() for _ in model.strides)
+
+        def forward(self, x):
+            batch, own = x.shape[0], self.model
+            before = torch.nn.functional.pad(x[:, 0], (64, 0)).unfold(1, 576, 512).reshape(-1, 1, 576)
+            mirrored = torch.nn.functional.pad(before, (0, 64), "reflect")
+            y = torch.nn.functional.conv1d(mirrored, own.stft.forward_basis_buffer, stride=128)
+            y = self.magnitude(torch.sqrt(y[:, :129] ** 2 + y[:, 129:] ** 2))
+            for layer, seen in zip(own.encoder, self.conv, strict=True):
+                y = seen(layer.relu(layer.reparam_conv(y)))
+            y, state, told = y[..., 0].reshape(batch, -1, y.shape[1]), None, []
+            for chunk in range(y.shape[1]):
+                state = own.decoder.rnn(y[:, chunk], state)
+                told.append(state[0])
+            return own.decoder.decoder(self.told(torch.stack(told, 2)))
+
+    found = {f"conv{i}": f"conv.{i}" for i in range(len(model.strides))}
+    return Net(), {"stft": "magnitude", **found, "lstm": "told"}
+
+
 BUILD = {
+    "wavecnn": wavecnn,
+    "quartznet": quartznet,
+    "tcn": tcn,
+    "wavenet": wavenet,
+    "crepe": crepe,
+    "silero": silero,
     "alexnet": alexnet,
     "alexnet_2012": alexnet_2012,
     "vgg": vgg,
@@ -255,7 +477,7 @@ def theirs(torch: Any, case: Case, table: str) -> Arrays:
     net, waypoints = BUILD[table](torch, case.model, case.input[-1])
     net = exact(torch, net).double()
     load(torch, net, weights.to_peer(filled(like), table))
-    loss_weights = torch.from_numpy(uniform("weights", (case.input[0], case.model.num_classes)))
+    loss_weights = torch.from_numpy(np.moveaxis(uniform("weights", output_shape(case)), -1, 1).copy())
     ranks = waypoint_ranks(case)
     seen: dict[str, Any] = {}
     found: dict[str, Any] = {}
@@ -270,7 +492,7 @@ def theirs(torch: Any, case: Case, table: str) -> Arrays:
         state = {key: value.numpy() for key, value in net.state_dict().items()}
         gradients = {key: parameter.grad.numpy() for key, parameter in net.named_parameters()}
         found[mode] = {
-            "output": output.detach().numpy(),
+            "output": np.moveaxis(output.detach().numpy(), 1, -1),
             "waypoint": {name: waypoint(value.detach().numpy(), ranks[name]) for name, value in seen.items()},
             "statistics": weights.from_peer(state, table, like).get("batch_stats", {}) if mode == "train" else {},
             "gradient": {
@@ -313,6 +535,8 @@ def waypoint_ranks(case: Case) -> dict[str, int]:
 
 def waypoint(array: np.ndarray, axes: int) -> np.ndarray:
     """Channels last; places of which there is one may be axes or not, as ours."""
+    if array.ndim == axes + 1 and array.shape[-1] == 1:  # torchcrepe's second axis of space
+        array = array[..., 0]
     array = np.moveaxis(array, 1, -1)
     if array.ndim == axes:
         return array

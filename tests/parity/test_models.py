@@ -25,6 +25,14 @@ TORCHVISION = {
     "mobilenetv3_small_100": "mobilenet_v3_small",
 }
 SIZES = {"alexnet": 224, "alexnet_2012": 227, "cifar_resnet": 32}
+SOUNDS = {
+    "wavecnn": (8000, 1),
+    "quartznet": (100, 64),
+    "tcn": (100, 64),
+    "wavenet": (500, 1),
+    "crepe": (1024, 1),
+    "silero": (1536, 1),
+}
 
 
 @pytest.mark.parametrize(("name", "table"), PAIRS)
@@ -39,30 +47,34 @@ def test_equals_its_peer(name, table, torch, record_property):
         cases.keep(name, cases.figures(expected))
 
 
-def peer(name: str, table: str, torch: Any, torchvision: Any, timm: Any) -> tuple[Any, int]:
-    """The peer of a name, with neither weights nor arithmetic, and the size of its pictures."""
+def peer(name: str, table: str, torch: Any, torchvision: Any, timm: Any) -> tuple[Any, tuple[int, ...]]:
+    """The peer of a name, with neither weights nor arithmetic, and the shape of its pictures or sounds."""
     with torch.device("meta"):
+        if table in SOUNDS:
+            shape = SOUNDS[table]
+            return peers.BUILD[table](torch, convzoo.create(name), shape[-1])[0], shape
         if table in SIZES and table != "alexnet":
-            return peers.BUILD[table](torch, convzoo.create(name), 3)[0], SIZES[table]
+            return peers.BUILD[table](torch, convzoo.create(name), 3)[0], (SIZES[table], SIZES[table], 3)
         if table == "alexnet" or table.endswith("torchvision"):
-            return getattr(torchvision.models, TORCHVISION.get(name, name))(), 224
+            return getattr(torchvision.models, TORCHVISION.get(name, name))(), (224, 224, 3)
         net = timm.create_model(name)
-        return net, net.pretrained_cfg["input_size"][-1]
+        size = net.pretrained_cfg["input_size"][-1]
+        return net, (size, size, 3)
 
 
 @pytest.mark.parametrize(("name", "table"), NAMED)
 def test_has_its_peers_arrays_and_cost(name, table, torch, torchvision, timm):
     """The same names, shapes and parameters, and as many multiply-adds as torch counts in the peer."""
     model = convzoo.create(name)
-    net, size = peer(name, table, torch, torchvision, timm)
-    like = cases.shapes(model, (1, size, size, 3))
+    net, shape = peer(name, table, torch, torchvision, timm)
+    like = cases.shapes(model, (1, *shape))
     ours = jax.eval_shape(partial(weights.to_peer, family=table), like)
     theirs = {key: tuple(a.shape) for key, a in net.state_dict().items() if not key.endswith(IGNORED)}
     assert {key: a.shape for key, a in ours.items()} == theirs
-    cost = convzoo.cost(model, (1, size, size, 3))
+    cost = convzoo.cost(model, (1, *shape))
     assert cost.params == sum(p.numel() for p in net.parameters())
     with importlib.import_module("torch.utils.flop_counter").FlopCounterMode(display=False) as counter:
-        net.eval()(torch.zeros(1, 3, size, size, device="meta"))
+        net.eval()(torch.zeros(1, shape[-1], *shape[:-1], device="meta"))
     assert cost.macs == counter.get_total_flops() // 2
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 
 from convzoo.core.lowering import dense, depthwise, grouped, native
+from convzoo.core.lowering.finish import Finish, finished
 from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated, is_patchify
 from convzoo.core.shapes import Geometry, out_space
 
@@ -168,12 +169,12 @@ def choose(operation: str, batch, space, out, geometry: Geometry, channels, oute
 
 def way_for(operation: str, way: str | None, x, out, geometry: Geometry, outer, window) -> Way:
     channels, space = x.shape[-1], x.shape[1:-1]
-    if way is None or (way == "native" and not native_is_there(x)) or not WAYS[way].fits(geometry, channels, window):
-        if (
-            native_is_there(x)
-            and native.fits(geometry, channels, window)
-            and native.is_offered(geometry, channels, outer)
-        ):
+
+    def serves(name: str) -> bool:
+        return WAYS[name].fits(geometry, channels, window) and (name != "native" or native_is_there(x))
+
+    if way is None or not serves(way):
+        if serves("native") and native.is_offered(geometry, channels, outer):
             way = "native"
         else:
             way = choose(operation, x.shape[0], space, out, geometry, channels, outer, window)
@@ -195,6 +196,23 @@ def conv_on_cpu(x: Array, kernel: Array, *, geometry: Geometry, way: str | None)
 def kernel_grad_on_cpu(x: Array, y: Array, *, geometry: Geometry, window: tuple[int, ...], way: str | None) -> Array:
     out = y.shape[1:-1]
     return way_for("kernel_grad", way, x, out, geometry, y.shape[-1], window).kernel_grad(x, y, geometry, window)
+
+
+def conv_then_on_cpu(
+    x: Array, kernel: Array, *more: Array, geometry: Geometry, way: str | None, finish: Finish
+) -> Array:
+    window = kernel.shape[:-2]
+    out = out_space(x.shape[1:-1], window, geometry)
+    chosen = way_for("conv", way, x, out, geometry, kernel.shape[-1], window)
+    if chosen is WAYS["native"] and native.finishes(geometry, finish.activation, x.dtype.name):
+        return native.native_conv(x, kernel, geometry, finish, *more)
+    return finished(chosen.conv(x, kernel, geometry), finish, *more)
+
+
+def conv_then_anywhere(
+    x: Array, kernel: Array, *more: Array, geometry: Geometry, way: str | None, finish: Finish
+) -> Array:
+    return finished(conv_anywhere(x, kernel, geometry=geometry, way=way), finish, *more)
 
 
 def conv_anywhere(x: Array, kernel: Array, *, geometry: Geometry, way: str | None) -> Array:

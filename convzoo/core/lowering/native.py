@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 
 import jax
-import jaxlib
 import numpy as np
 
+from convzoo.core.lowering.finish import PLAIN, Finish
 from convzoo.core.lowering.grouped import mirrored_kernel_grad
 from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated
 from convzoo.core.shapes import Geometry, out_space
@@ -30,6 +30,8 @@ ONLY_GCC = ("-march=native", "-fno-ivopts")  # tried first, then without: anothe
 REALS = {"float32": "float", "float64": "double"}
 MOST_TAPS = 4096  # the offsets of a window are kept on the stack
 TARGETS = ("convzoo_conv", "convzoo_kernel_grad")
+ACTIVATIONS = ("none", "relu", "relu6", "hard_swish", "silu", "gelu")  # in the order of native.cc
+ONLY_SINGLE = ("silu", "gelu")
 
 
 def folder() -> Path:
@@ -59,11 +61,13 @@ def build(dtype: str) -> tuple[str, str]:
     """(why it could not be built, the suffix under which XLA knows its functions)."""
     if os.environ.get("CONVZOO_NATIVE") == "0":
         return "CONVZOO_NATIVE is 0", ""
+    if os.name != "posix":
+        return "they are built on Linux and macOS only", ""
     if dtype not in REALS:
         return f"there is none for {dtype}, only for {' and '.join(REALS)}", ""
     if (program := compiler()) is None:
         return "there is no C++ compiler: c++, g++ or clang++", ""
-    made_of = (SOURCE.read_text(), jaxlib.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
+    made_of = (SOURCE.read_text(), jax.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
     mark = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     path = folder() / f"native-{mark}.so"
     try:
@@ -125,21 +129,29 @@ def numbers(x: Array, kernel: tuple[int, ...], geometry: Geometry, out: tuple[in
     )
 
 
-def call(target: str, shape: tuple[int, ...], a: Array, b: Array, geometry: np.ndarray) -> Array:
-    missing, mark = build(a.dtype.name)
+def call(target: str, shape: tuple[int, ...], *arrays: Array, **attributes: np.ndarray) -> Array:
+    dtype = arrays[0].dtype
+    missing, mark = build(dtype.name)
     if missing:
-        raise RuntimeError(f"convzoo's own kernels for {a.dtype} are not there: {missing}")
-    return jax.ffi.ffi_call(f"{target}_{mark}", jax.ShapeDtypeStruct(shape, a.dtype))(a, b, geometry=geometry)
+        raise RuntimeError(f"convzoo's own kernels for {dtype} are not there: {missing}")
+    return jax.ffi.ffi_call(f"{target}_{mark}", jax.ShapeDtypeStruct(shape, dtype))(*arrays, **attributes)
 
 
-def native_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+def finishes(geometry: Geometry, activation: str, dtype: str) -> bool:
+    """Whether the kernels can finish such a convolution; of a dilated one some phases may store nothing."""
+    known = activation in ACTIVATIONS and (dtype == "float32" or activation not in ONLY_SINGLE)
+    return known and not is_dilated(geometry)
+
+
+def native_conv(x: Array, kernel: Array, geometry: Geometry, finish: Finish = PLAIN, *more: Array) -> Array:
     out = out_space(x.shape[1:-1], kernel.shape[:-2], geometry)
     shape = (x.shape[0], *out, kernel.shape[-1])
-    return call(TARGETS[0], shape, x, kernel, numbers(x, kernel.shape, geometry, out))
+    after = np.array([finish.scale, finish.bias, finish.residual, ACTIVATIONS.index(finish.activation)], np.int64)
+    return call(TARGETS[0], shape, x, kernel, *more, geometry=numbers(x, kernel.shape, geometry, out), finish=after)
 
 
 def native_kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
     if is_dilated(geometry):  # the same sum with x and y exchanged is a plain strided one
         return mirrored_kernel_grad(x, y, geometry, window, native_kernel_grad)
     shape = (*window, x.shape[-1] // geometry.groups, y.shape[-1])
-    return call(TARGETS[1], shape, x, y, numbers(x, shape, geometry, y.shape[1:-1]))
+    return call(TARGETS[1], shape, x, y, geometry=numbers(x, shape, geometry, y.shape[1:-1]))

@@ -1,14 +1,16 @@
-"""What is computed: two bilinear primitives, their derivatives and their batching.
+"""What is computed: two bilinear primitives, their derivatives and their batching, and a third that finishes.
 
 ``conv_p``: ``y[r] = sum_t x[(stride * r + dilation * t - before) / in_dilation] @ kernel[t]`` and its sibling
 ``kernel_grad_p``: ``z[t] = sum_r x[...]^T y[r]``. Each one's transpose is one of the two again, so forward mode,
-reverse mode and every higher derivative are exact. The way to compute is chosen when it is lowered, per platform, so
-that an export from a CPU carries the CPU's way to no other platform.
+reverse mode and every higher derivative are exact. ``conv_then_p`` is ``conv_p`` and what may follow it, in
+one where nobody differentiates or batches, the two apart where somebody does. The way to compute is chosen when it is
+lowered, per platform, so that an export from a CPU carries the CPU's way to no other platform.
 
 Shapes: x ``[batch, *space, in]``, kernel ``[*window, in / groups, out]``, y ``[batch, *new_space, out]``.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +23,14 @@ from convzoo.core.lowering.choice import (
     check_way,
     conv_anywhere,
     conv_on_cpu,
+    conv_then_anywhere,
+    conv_then_on_cpu,
     forced_way,
     kernel_grad_anywhere,
     kernel_grad_on_cpu,
     portable,
 )
+from convzoo.core.lowering.finish import Finish, finished
 from convzoo.core.lowering.windows import Array, adjoint, swap
 from convzoo.core.shapes import Geometry, out_space
 
@@ -34,6 +39,30 @@ def conv(x: Array, kernel: Array, geometry: Geometry, way: str | None = None) ->
     """The convolution of checked arguments; ``convzoo.core.conv`` is the public face."""
     x, kernel = vary_alike(x, kernel)
     return conv_p.bind(x, kernel, geometry=geometry, way=check_way(way) or forced_way.value)
+
+
+def conv_then(x: Array, kernel: Array, geometry: Geometry, finish: Finish, *more: Array, way: str | None) -> Array:
+    """``finish`` applied to the convolution of checked arguments."""
+    known = geometry, check_way(way) or forced_way.value, finish
+    return conv_then_in_one(known, *vary_alike(x, kernel, *more))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def conv_then_in_one(known: tuple, x: Array, kernel: Array, *more: Array) -> Array:
+    geometry, way, finish = known
+    return conv_then_p.bind(x, kernel, *more, geometry=geometry, way=way, finish=finish)
+
+
+@conv_then_in_one.defjvp
+def conv_then_tangent(known: tuple, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    return jax.jvp(partial(conv_then_apart, *known), primals, tangents)
+
+
+def conv_then_apart(
+    geometry: Geometry, way: str | None, finish: Finish, x: Array, kernel: Array, *more: Array
+) -> Array:
+    with forced_way(way):
+        return finished(conv(x, kernel, geometry), finish, *more)
 
 
 def kernel_grad(x: Array, y: Array, geometry: Geometry, window: tuple[int, ...]) -> Array:
@@ -67,7 +96,7 @@ def input_grad(y: Array, kernel: Array, geometry: Geometry, space: tuple[int, ..
 def primitive(name: str, abstract: Callable, anywhere: Callable, on_cpu: Callable) -> Primitive:
     p = Primitive(name)
     p.def_abstract_eval(abstract)
-    p.def_impl(jax.jit(p.bind, static_argnames=("geometry", "window", "way")))
+    p.def_impl(jax.jit(p.bind, static_argnames=("geometry", "window", "way", "finish")))
     mlir.register_lowering(p, lowered(anywhere))
     mlir.register_lowering(p, lowered(on_cpu), platform="cpu")
     return p
@@ -98,8 +127,8 @@ def like(x, shape: tuple) -> ShapedArray:
     )
 
 
-def conv_abstract(x, kernel, *, geometry, way):
-    del way
+def conv_abstract(x, kernel, *more, geometry, way, finish=None):
+    del way, more, finish
     space = out_space(x.shape[1:-1], kernel.shape[:-2], geometry)
     return like(x, (x.shape[0], *space, kernel.shape[-1]))
 
@@ -110,6 +139,7 @@ def kernel_grad_abstract(x, y, *, geometry, window, way):
 
 
 conv_p = primitive("convzoo_conv", conv_abstract, conv_anywhere, conv_on_cpu)
+conv_then_p = primitive("convzoo_conv_then", conv_abstract, conv_then_anywhere, conv_then_on_cpu)
 kernel_grad_p = primitive("convzoo_kernel_grad", kernel_grad_abstract, kernel_grad_anywhere, kernel_grad_on_cpu)
 
 
@@ -179,5 +209,10 @@ def kernel_grad_batch(args, dims, *, geometry, window, way):
         return z.reshape(*z.shape[:-1], size, -1), z.ndim - 1
 
 
+def conv_then_batch(args, dims, *, geometry, way, finish):
+    return jax.vmap(partial(conv_then_apart, geometry, way, finish), dims)(*args), 0
+
+
 batching.primitive_batchers[conv_p] = conv_batch
+batching.primitive_batchers[conv_then_p] = conv_then_batch
 batching.primitive_batchers[kernel_grad_p] = kernel_grad_batch

@@ -19,11 +19,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from convzoo.data import espeak
+from convzoo.data.sources import WORDS
 from convzoo.extras import need
 
 RATE = 8_000
 LONGEST = 6_400  # samples
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ACCENTS = ("en", "en-029", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp", "en-us")
 HELD_OUT_ACCENTS = ("en-gb-scotland", "en-us-nyc")
 RATES, PITCHES = (90, 320), (0, 100)  # words per minute; of 100

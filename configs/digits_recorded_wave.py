@@ -1,0 +1,25 @@
+"""Ten digits, recorded: a small M5 on the raw waveform of six people's recordings.
+
+    python -m experiments.train digits_recorded_wave
+
+The recordings of the Free Spoken Digit Dataset are in ``fsdd`` in the data folder, or --data.folder DIR.
+
+Source: as configs/digits_recorded.py; samples at 8 kHz, scaled to a root mean square of 1.
+
+Expected: 96 %, the mean of 5 seeds.
+Measured: 99.00 % with seed 0, the only one that was run, in 270 s on 2 CPU cores that were busy with other work
+(2026-11-23, jax 0.10.2).
+"""
+
+import dataclasses
+
+from configs import digits_recorded
+from convzoo import data
+from convzoo.models.wavecnn import M5
+
+CONFIG = dataclasses.replace(
+    digits_recorded.CONFIG,
+    model=M5.clone(widths=(32, 32, 64, 64), stride=8),
+    data=data.Recorded("wave"),
+    steps=1_480,
+)
