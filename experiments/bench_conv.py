@@ -273,24 +273,23 @@ def graph_rows(seconds: float, nodes: int = 170_000, edges: int = 2_300_000, cha
     kernel = random.standard_normal((1, channels, channels), np.float32) * channels**-0.5
     integers = [jnp.asarray(a, jnp.int32) for a in (senders, receivers, np.zeros(edges))]
     listed = core.Edges(integers[0], integers[1], integers[2], jnp.asarray(weight), nodes)
-    table = core.sort_edges(listed, 1, nodes)
     arrays = jnp.asarray(x), jnp.asarray(kernel), jnp.ones((nodes, channels))
 
-    def runs(table):
-        def forward(x, kernel, _, listed, table):
-            return core.graph_conv(x, kernel, listed, table)
+    def runs(way):
+        def forward(x, kernel, _, listed):
+            return core.graph_conv(x, kernel, listed)
 
-        def both(x, kernel, ct, listed, table):
-            y, back = jax.vjp(lambda x, kernel: core.graph_conv(x, kernel, listed, table), x, kernel)
+        def both(x, kernel, ct, listed):
+            y, back = jax.vjp(lambda x, kernel: core.graph_conv(x, kernel, listed), x, kernel)
             return y, *back(ct)
 
-        # The edges are arguments, so that nothing is sorted but by the table.
-        programs = [jax.jit(run).lower(*arrays, listed, table).compile() for run in (forward, both)]
-        return [lambda program=program: program(*arrays, listed, table) for program in programs]
+        with core.force(way):  # the edges are arguments
+            programs = [jax.jit(run).lower(*arrays, listed).compile() for run in (forward, both)]
+        return [lambda program=program: program(*arrays, listed) for program in programs]
 
     peers = {
         mode: {"convzoo": fast, "segment_sum": slow}
-        for mode, fast, slow in zip(("forward", "both"), runs(table), runs(None), strict=True)
+        for mode, fast, slow in zip(("forward", "both"), runs(None), runs("lax"), strict=True)
     }
     for name, (forward, both) in geometric_runs(senders, receivers, weight, x, kernel).items():
         peers["forward"][name], peers["both"][name] = forward, both

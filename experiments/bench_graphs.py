@@ -3,9 +3,8 @@
     python -m experiments.bench_graphs [--out runs/bench/graphs.csv] [--quick] [--plot docs/graphs_speed.png]
 
 Neighbour sum, GCN, GAT and GIN layers, forward and training (gradients in parameters and input), at Cora's size, at
-170 k nodes and 2.3 M edges, and on 256 molecules. "ours" is what graph_conv does by itself: many edges (from
-core.graph.FEWEST_SORTED on) are sorted, once, outside the timing, as for a network on a fixed graph; fewer go through
-segment_sum. Both ways are timed. torch_geometric has its cached normalisation and, where that is faster, a sparse
+170 k nodes and 2.3 M edges, and on 256 molecules. The edges are arguments in no order, and nothing is prepared outside
+the timing but GCN's weights. torch_geometric has its cached normalisation and, where that is faster, a sparse
 matrix. Figures are medians of rounds in which the peers take turns. Memory is the most that a run holds beyond its
 input: by XLA's plan, and by torch's profiler.
 """
@@ -27,7 +26,6 @@ import numpy as np
 
 from convzoo import core, environment
 from convzoo.core import graph_layers, messages
-from convzoo.core.graph import FEWEST_SORTED
 from convzoo.extras import need
 
 
@@ -53,7 +51,6 @@ FIELDS = (
     "layer",
     "mode",
     "ours_ms",
-    "sorted_ms",
     "segment_ms",
     "torch_ms",
     "times_torch",
@@ -80,35 +77,28 @@ def graph(size: Size, molecules: bool) -> np.ndarray:
     return both[:, np.lexsort((both[0], both[1]))]
 
 
-def ours(layer: str, size: Size, ends: np.ndarray, table: bool) -> tuple[Callable, tuple[Any, ...]]:
+def ours(layer: str, size: Size, ends: np.ndarray) -> tuple[Callable, tuple[Any, ...]]:
     """(function of parameters and input, its arguments)."""
     edges = core.Edges._make(
         (*map(jnp.asarray, (*ends.astype(np.int32), np.zeros(ends.shape[1], np.int32))), None, size.nodes)
     )
     edges = edges._replace(weight=jnp.ones(ends.shape[1], jnp.float32))
     edges = core.gcn_edges(edges) if layer == "gcn" else core.with_loops(edges) if layer == "gat" else edges
-    sorted_edges = core.sort_edges(edges, 1, size.nodes) if table else None
     arrays = filled(layer, size)
 
-    def call(parameters, x, edges, sorted_edges):
+    def call(parameters, x, edges):
         if layer == "sum":
-            return reduce_sum(x, edges, sorted_edges)
+            return messages.neighbour_reduce(x, edges)
         if layer == "gcn":
-            return reduce_sum(x @ parameters[0], edges, sorted_edges)
+            return messages.neighbour_reduce(x @ parameters[0], edges)
         if layer == "gin":
             first, second = parameters
-            return jax.nn.relu((reduce_sum(x, edges, sorted_edges) + x) @ first) @ second
+            return jax.nn.relu((messages.neighbour_reduce(x, edges) + x) @ first) @ second
         kernel, source, target = parameters
         values = (x @ kernel).reshape(-1, *source.shape)
-        return graph_layers.gat(values, source, target, edges, table=sorted_edges)
+        return graph_layers.gat(values, source, target, edges)
 
-    return call, (*map_arrays(arrays, jnp.asarray), edges, sorted_edges)
-
-
-def reduce_sum(x, edges, table):
-    if table is not None:
-        return messages.neighbour_reduce(x, edges, "sum", table)
-    return jax.ops.segment_sum(x[edges.senders] * edges.weight[:, None], edges.receivers, edges.num_receivers)
+    return call, (*map_arrays(arrays, jnp.asarray), edges)
 
 
 def map_arrays(arrays, to):
@@ -219,15 +209,16 @@ def medians(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, flo
 def measure(name: str, layer: str, mode: str, seconds: float) -> dict[str, Any]:
     size = SIZES[name]
     ends = graph(size, name == "molecules")
-    ways = {"sorted": ours(layer, size, ends, True), "segment": ours(layer, size, ends, False)}
-    ready = {way: compiled(*made, mode) for way, made in ways.items()}
+    call, arguments = ours(layer, size, ends)
+    ready = {"ours": compiled(call, arguments, mode)}
+    with core.force("lax"):
+        ready["segment"] = compiled(call, arguments, mode)
     runs = {way: run for way, (run, _) in ready.items()}
     peers = {f"torch{index}": run for index, run in enumerate(theirs(layer, size, ends, mode))}
     found = medians(runs | peers, seconds)
-    own = "sorted" if ends.shape[1] >= FEWEST_SORTED else "segment"
     best = min(peers, key=lambda way: found[way], default="")
     torch, memory = (found[best], peak(peers[best])) if best else (math.nan, math.nan)
-    figures = [found[own], found["sorted"], found["segment"], torch, torch / found[own], ready[own][1], memory]
+    figures = [found["ours"], found["segment"], torch, torch / found["ours"], ready["ours"][1], memory]
     return dict(zip(FIELDS, [name, layer, mode, *(round(value, 3) for value in figures)], strict=True))
 
 
@@ -239,10 +230,13 @@ def curve(seconds: float, most: int) -> list[tuple[int, float, float]]:
             break
         size = Size(edges // 10, edges, 32, 32)
         ends = graph(size, False)
-        runs = {way: compiled(*ours("sum", size, ends, way == "sorted"), "forward")[0] for way in ("sorted", "segment")}
+        runs = {}
+        for name, way in (("ours", None), ("segment", "lax")):
+            with core.force(way):
+                runs[name], _ = compiled(*ours("sum", size, ends), "forward")
         times = medians(runs, seconds)
-        found.append((edges, times["sorted"], times["segment"]))
-        print(f"{edges:>10,} edges: {times['sorted']:.2f} ms, segment_sum {times['segment']:.2f} ms", flush=True)
+        found.append((edges, times["ours"], times["segment"]))
+        print(f"{edges:>10,} edges: {times['ours']:.2f} ms, segment_sum {times['segment']:.2f} ms", flush=True)
     return found
 
 
@@ -250,7 +244,7 @@ def draw(found: Sequence[tuple[int, float, float]], path: Path) -> None:
     plots: Any = need("matplotlib.pyplot", extra="plots")
     figure, panel = plots.subplots(figsize=(5, 3.6), layout="constrained")
     edges, mine, plain = zip(*found, strict=True)
-    panel.loglog(edges, mine, "o-", label="sorted edges")
+    panel.loglog(edges, mine, "o-", label="convzoo")
     panel.loglog(edges, plain, "s--", label="segment_sum")
     panel.set(xlabel="edges", ylabel="milliseconds", title="neighbour sum, 32 channels")
     panel.legend()

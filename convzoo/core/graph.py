@@ -120,7 +120,7 @@ def graph_conv(
     if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
         raise ValueError(f"the edges' arrays must be [edges], all of one length; got {lengths}")
     if table is None:
-        table = known_table(edges, kernel.shape[0], x.shape[0])
+        table = known_table(edges, kernel.shape[0], x)
     sizes = (edges.senders.shape[0], edges.num_receivers * kernel.shape[0], x.shape[0])
     if table is not None and (table.senders.shape[0], len(table.forward.place), len(table.backward.place)) != sizes:
         raise ValueError(
@@ -147,11 +147,10 @@ def slots_of(receivers, tap, num_receivers: int, taps: int, where=jnp.where):
 
 
 def neighbour_sum(x: Array, edges: Edges, taps: int, table: neighbours.Sorted | None) -> Array:
-    if table is not None:
-        return neighbours.neighbour_sum(x, edges.weight, table)
-    messages = wide(edges.weight.astype(x.dtype))[:, None] * wide(x[edges.senders])
+    nodes = x.shape[0]
+    senders = jnp.clip(jnp.where(edges.senders < 0, edges.senders + nodes, edges.senders), 0, nodes - 1)
     slots = slots_of(edges.receivers, edges.taps, edges.num_receivers, taps)
-    return jax.ops.segment_sum(messages, slots, edges.num_receivers * taps).astype(x.dtype)
+    return neighbours.neighbour_sum(x, edges.weight, senders, slots, edges.num_receivers * taps, table)
 
 
 def sort_edges(edges: Edges, taps: int, nodes: int) -> neighbours.Sorted:
@@ -175,9 +174,12 @@ def sort_edges(edges: Edges, taps: int, nodes: int) -> neighbours.Sorted:
     return neighbours.sort(senders, slots, (nodes, edges.num_receivers * taps))
 
 
-def known_table(edges: Edges, taps: int, nodes) -> neighbours.Sorted | None:
-    """``sort_edges`` of many concrete edges, kept for as long as their arrays live; None for traced or few ones."""
-    arrays, count = edges[:3], edges.senders.shape[0]
+def known_table(edges: Edges, taps: int, x: Array) -> neighbours.Sorted | None:
+    """``sort_edges`` of many concrete edges, kept for as long as their arrays live; None for traced or few ones, and
+    where kernels of our own need none."""
+    arrays, count, nodes = edges[:3], edges.senders.shape[0], x.shape[0]
+    if neighbours.has_kernels(x.dtype.name):
+        return None
     if not isinstance(count, int) or not isinstance(nodes, int) or count < FEWEST_SORTED or nodes == 0:
         return None
     if any(isinstance(a, Tracer) for a in arrays):

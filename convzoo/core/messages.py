@@ -120,7 +120,7 @@ def neighbour_reduce(
         return reduce_messages(gather(x, edges.senders), edges, kind)
     one = untapped(edges)
     check_table(table, edges, x.shape[0])
-    table = graph.known_table(one, 1, x.shape[0]) if table is None else table
+    table = graph.known_table(one, 1, x) if table is None else table
     total = graph.neighbour_sum(x, one, 1, table)
     return total / jnp.maximum(degree(edges), 1).astype(x.dtype)[:, None] if kind == "mean" else total
 
@@ -241,10 +241,9 @@ def attend(
     else:
         share = sorted_softmax(logits, table)
     share = weigh(share if keep is None else share * keep, edges)
-    if table is not None:
-        return headed_sum(wide(values), wide(share), table).astype(values.dtype)
-    messages = wide(gather(values, edges.senders) * share[..., None])
-    return jax.ops.segment_sum(messages, edges.receivers, edges.num_receivers).astype(values.dtype)
+    heads = share.shape[1]
+    summed = graph.neighbour_sum(values.reshape(values.shape[0], -1), untapped(edges)._replace(weight=share), 1, table)
+    return summed.reshape(edges.num_receivers, heads, values.shape[-1])
 
 
 def over_pieces(one_edge: Callable[[Array, Array], Array], own: neighbours.Pieces, join: str, empty: Array) -> Array:
@@ -286,24 +285,3 @@ def sorted_softmax(logits: Float[Array, "edges heads"], table: neighbours.Sorted
     power = jnp.where(real, jnp.exp(jnp.where(real, high - gather(most, targets), 0)), 0)
     total = gather(edge_sum(power, table), targets)
     return (power / jnp.where(real, total, 1)).astype(logits.dtype)
-
-
-@jax.custom_vjp
-def headed_sum(
-    values: Float[Array, "nodes heads out"], share: Float[Array, "edges heads"], table: neighbours.Sorted
-) -> Float[Array, "receivers heads out"]:
-    """The sum of what neighbours hold, a weight for each edge and head."""
-    more = edge_values(share, 0)
-    empty = jnp.zeros(values.shape[1:], values.dtype)
-    return over_pieces(lambda others, edges: values[others] * more[edges][..., None], table.forward, "add", empty)
-
-
-def headed_sum_back(kept: tuple[Array, Array, neighbours.Sorted], ct: Array) -> tuple[Array, Array, None]:
-    values, share, table = kept
-    to_share = (values[table.senders] * gather(ct, table.targets)).sum(-1)
-    return headed_sum(ct, share, neighbours.turned(table)), to_share, None
-
-
-headed_sum.defvjp(
-    lambda values, share, table: (headed_sum(values, share, table), (values, share, table)), headed_sum_back
-)

@@ -1,11 +1,14 @@
-"""Sums over neighbours on a CPU, from edges that were sorted once: ``y[t] = sum over edges (s, t) of weight * x[s]``.
+"""Sums over neighbours: ``y[t] = sum over edges (s, t) of weight * x[s]``.
 
-``jax.ops.segment_sum`` adds one edge after the other into memory. Here the edges of each target are cut into pieces of
-1, 2, 4, ... ``WIDEST`` neighbours, padded with weight 0; all pieces of one width are one expression, a sum of gathered
-rows that XLA keeps in registers, and a gather puts the sums in their places. The transpose needs the same of the
-senders, so a primitive carries both: bilinear in x and weight, closed under differentiation.
+Two bilinear primitives, the sum and the gradient to its weights, ``x[s] . y[t]``; the transposes of each are the two
+again, so every derivative is exact. ``jax.ops.segment_sum`` writes a message for each edge, and adds one after another
+into memory. On a CPU a kernel of our own sums in registers (``lowering/neighbours.cc``). Where that is not there, and
+the edges were sorted once, those of each target are cut into pieces of 1, 2, 4, ... ``WIDEST`` neighbours, padded with
+weight 0; all pieces of one width are one expression, a sum of gathered rows that XLA keeps in registers, and a gather
+puts the sums in their places.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +18,13 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from convzoo.core.lowering import native
+from convzoo.core.lowering.choice import forced_way, portable
+from convzoo.core.lowering.primitives import lowered
+
 Array = jax.Array
+SOURCE = "neighbours.cc"
+SUM, DOT = native.SOURCES[SOURCE]
 WIDEST = 16  # one more doubling takes twice as long to compile and is no faster
 
 
@@ -74,26 +83,67 @@ def pieces(others: np.ndarray, targets: np.ndarray, real: np.ndarray, size: int)
     return Pieces(tuple(all_others), tuple(all_edges), place, (rows[part > 0], owner[part > 0]))
 
 
-def neighbour_sum(x: Array, weight: Array, table: Sorted) -> Array:
-    """``[senders, channels], [edges] -> [targets, channels]``."""
+def has_kernels(dtype: str) -> bool:
+    """Whether a program for this CPU sums with kernels of our own."""
+    return not portable.value and not native.why_not(dtype, SOURCE)
+
+
+def neighbour_sum(
+    x: Array, weight: Array, senders: Array, targets: Array, size: int, table: Sorted | None = None
+) -> Array:
+    """``[nodes, channels] -> [size, channels]``.
+
+    Args:
+      weight: ``[edges]``, or ``[edges, heads]``: the channels lie in so many slices, each with its weight.
+      senders, targets: ``[edges]``; an edge with an end out of range adds nothing.
+      table: ``sort`` of the same edges, which helps where there are no kernels of our own.
+    """
+    weight = weight[:, None] if weight.ndim == 1 else weight
     flat, tree = jax.tree.flatten(table)
-    return neighbour_sum_p.bind(x, weight, *flat, tree=tree)
+    way = forced_way.value
+    return neighbour_sum_p.bind(x, weight, *integers(senders, targets), *flat, size=size, tree=tree, way=way)
 
 
-def turned(table: Sorted) -> Sorted:
+def neighbour_dot(x: Array, y: Array, senders: Array, targets: Array, heads: int, table: Sorted | None = None) -> Array:
+    """``x[sender] . y[target]`` for each edge and head, ``[edges, heads]``, in at least float32."""
+    flat, tree = jax.tree.flatten(table)
+    way = forced_way.value
+    return neighbour_dot_p.bind(x, y, *integers(senders, targets), *flat, heads=heads, tree=tree, way=way)
+
+
+def integers(*arrays: Array) -> list[Array]:
+    return [jnp.asarray(a, jnp.int32) for a in arrays]
+
+
+def turned(table: Sorted | None) -> Sorted | None:
     """The table of the transpose."""
-    return Sorted(table.targets, table.senders, table.backward, table.forward)
+    return table and Sorted(table.targets, table.senders, table.backward, table.forward)
 
 
-def on_cpu(x: Array, weight: Array, *flat: Array, tree) -> Array:
-    """Sums of gathered rows."""
-    own = jax.tree.unflatten(tree, flat).forward
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
-    weight = jnp.append(weight.astype(dtype), 0)
+def high(dtype) -> np.dtype:
+    return jnp.promote_types(dtype, jnp.float32)
+
+
+def is_ours(x: Array, heads: int, way: str | None) -> bool:
+    known = all(isinstance(size, int) for size in x.shape)
+    return way in (None, "native") and known and x.size > 0 and heads > 0 and has_kernels(x.dtype.name)
+
+
+def sum_on_cpu(x: Array, weight: Array, senders: Array, targets: Array, *flat: Array, tree, way, **static) -> Array:
+    if is_ours(x, weight.shape[1], way):
+        return native.call(SUM, (static["size"], x.shape[1]), x, weight.astype(x.dtype), senders, targets)
+    if way != "lax" and (table := jax.tree.unflatten(tree, flat)) is not None:
+        return sum_of_pieces(x, weight, table.forward)
+    return sum_anywhere(x, weight, senders, targets, **static)
+
+
+def sum_of_pieces(x: Array, weight: Array, own: Pieces) -> Array:
+    dtype, heads = high(x.dtype), weight.shape[1]
+    weight = jnp.concatenate([weight.astype(dtype), jnp.zeros((1, heads), dtype)])
     sums = [jnp.zeros((1, x.shape[1]), dtype)]
     for others, edges in zip(reversed(own.others), reversed(own.edges), strict=True):
         by_edge = weight[edges]
-        terms = [x[others[:, n]].astype(dtype) * by_edge[:, n, None] for n in range(others.shape[1])]
+        terms = [by_head(x[others[:, n]].astype(dtype), by_edge[:, n]) for n in range(others.shape[1])]
         sums.insert(0, sum(terms[1:], terms[0]))
     rows = jnp.concatenate(sums)
     y = rows[own.place]
@@ -103,67 +153,129 @@ def on_cpu(x: Array, weight: Array, *flat: Array, tree) -> Array:
     return y.astype(x.dtype)
 
 
-def anywhere(x: Array, weight: Array, *flat: Array, tree) -> Array:
-    table, dtype = jax.tree.unflatten(tree, flat), jnp.promote_types(x.dtype, jnp.float32)
-    messages = x.at[table.senders].get(mode="fill", fill_value=0).astype(dtype) * weight.astype(dtype)[:, None]
-    return jax.ops.segment_sum(messages, table.targets, len(table.forward.place)).astype(x.dtype)
+def by_head(rows: Array, weight: Array) -> Array:
+    """``[rows, channels]``, each slice times its weight."""
+    if weight.shape[1] == 1:
+        return rows * weight
+    return (rows.reshape(*weight.shape, -1) * weight[..., None]).reshape(rows.shape)
 
 
-def neighbour_dot(x: Array, y: Array, table: Sorted) -> Array:
-    """The gradient to the weights: ``x[sender] . y[target]`` for each edge."""
-    ends = (a.at[i].get(mode="fill", fill_value=0) for a, i in ((x, table.senders), (y, table.targets)))
-    return jnp.einsum("ec,ec->e", *ends)
+def rows_at(x: Array, index: Array) -> Array:
+    """Rows, at least float32; zeros where the index is out of range."""
+    index = jnp.where(index < 0, x.shape[0], index)
+    return x.at[index].get(mode="fill", fill_value=0).astype(high(x.dtype))
 
 
-def abstract(x, weight, *flat, tree):
-    del weight
-    return ShapedArray((jax.tree.unflatten(tree, flat).forward.place.shape[0], x.shape[1]), x.dtype)
+def sum_anywhere(x: Array, weight: Array, senders: Array, targets: Array, *_: Array, size: int, **__) -> Array:
+    messages = by_head(rows_at(x, senders), weight.astype(high(x.dtype)))
+    return jax.ops.segment_sum(messages, jnp.where(targets < 0, size, targets), size).astype(x.dtype)
 
 
-def jvp(primals, tangents, *, tree):
-    x, weight, *flat = primals
-    table = jax.tree.unflatten(tree, flat)
-    dx, dweight = tangents[:2]
-    terms = []
-    if not isinstance(dx, ad.Zero):
-        terms.append(neighbour_sum(dx, weight, table))
-    if not isinstance(dweight, ad.Zero):
-        terms.append(neighbour_sum(x, dweight, table))
-    y = neighbour_sum(x, weight, table)
+def dot_on_cpu(x: Array, y: Array, senders: Array, targets: Array, *_: Array, heads: int, way, **__) -> Array:
+    if is_ours(x, heads, way) and y.size:
+        return native.call(DOT, (senders.shape[0], heads), x, y.astype(x.dtype), senders, targets)
+    return dot_anywhere(x, y, senders, targets, heads=heads)
+
+
+def dot_anywhere(x: Array, y: Array, senders: Array, targets: Array, *_: Array, heads: int, **__) -> Array:
+    product = rows_at(x, senders) * rows_at(y, targets)
+    return product.reshape(senders.shape[0], heads, x.shape[1] // heads).sum(-1)
+
+
+def sum_abstract(x, *_, size, **__):
+    return ShapedArray((size, x.shape[1]), x.dtype)
+
+
+def dot_abstract(x, y, senders, *_, heads, **__):
+    del y
+    return ShapedArray((senders.shape[0], heads), high(x.dtype))
+
+
+def bilinear_jvp(primitive: Primitive, primals, tangents, **params):
+    (a, b, *rest), (da, db) = primals, tangents[:2]
+    y = primitive.bind(a, b, *rest, **params)
+    terms = [
+        primitive.bind(*pair, *rest, **params)
+        for pair, change in (((da, b), da), ((a, db), db))
+        if not isinstance(change, ad.Zero)
+    ]
     return y, sum(terms[1:], terms[0]) if terms else jnp.zeros_like(y)
 
 
-def transpose(ct, x, weight, *flat, tree):
-    table, none = jax.tree.unflatten(tree, flat), [None] * (len(flat) + 2)
+def sum_transpose(ct, x, weight, senders, targets, *flat, tree, way, **_):
+    table, none = jax.tree.unflatten(tree, flat), [None] * (len(flat) + 4)
     if isinstance(ct, ad.Zero):
         return none
-    if ad.is_undefined_primal(x):
-        return [neighbour_sum(ct, weight, turned(table)), *none[1:]]
-    return [None, neighbour_dot(x, ct, table).astype(weight.aval.dtype), *none[2:]]
+    with forced_way(way):
+        if ad.is_undefined_primal(x):
+            return [neighbour_sum(ct, weight, targets, senders, x.aval.shape[0], turned(table)), *none[1:]]
+        to_weight = neighbour_dot(x, ct, senders, targets, weight.aval.shape[1], table)
+        return [None, to_weight.astype(weight.aval.dtype), *none[2:]]
 
 
-def batch(args, dims, *, tree):
-    if all(dim is None for dim in dims[1:]):  # more channels
-        x = jnp.moveaxis(args[0], dims[0], -1)
-        y = neighbour_sum_p.bind(x.reshape(x.shape[0], -1), *args[1:], tree=tree)
-        return y.reshape(y.shape[0], *x.shape[1:]), y.ndim
+def dot_transpose(ct, x, y, senders, targets, *flat, tree, way, **_):
+    table, none = jax.tree.unflatten(tree, flat), [None] * (len(flat) + 4)
+    if isinstance(ct, ad.Zero):
+        return none
+    with forced_way(way):
+        if ad.is_undefined_primal(x):
+            to_x = neighbour_sum(y, ct, targets, senders, x.aval.shape[0], turned(table))
+            return [to_x.astype(x.aval.dtype), *none[1:]]
+        to_y = neighbour_sum(x, ct, senders, targets, y.aval.shape[0], table)
+        return [None, to_y.astype(y.aval.dtype), *none[2:]]
+
+
+def columns(a: Array, dim: int | None, size: int) -> Array:
+    """``[rows, columns]``, batched or the same for all -> ``[rows, size * columns]``, the batch outside."""
+    a = jnp.repeat(a[:, None], size, axis=1) if dim is None else jnp.moveaxis(a, dim, 1)
+    return a.reshape(a.shape[0], -1)
+
+
+def sum_batch(args, dims, **params):
+    (x, weight), (at_x, at_weight) = args[:2], dims[:2]
+    if any(dim is not None for dim in dims[2:]):
+        return mapped(neighbour_sum_p, args, dims, params), 0
+    if at_weight is None:  # more channels in every head
+        x = jnp.moveaxis(x, at_x, -1)
+        y = neighbour_sum_p.bind(x.reshape(x.shape[0], -1), *args[1:], **params)
+        return y.reshape(y.shape[0], *x.shape[1:]), 2
+    count = weight.shape[at_weight]  # more heads
+    y = neighbour_sum_p.bind(columns(x, at_x, count), columns(weight, at_weight, count), *args[2:], **params)
+    return y.reshape(y.shape[0], count, -1), 1
+
+
+def dot_batch(args, dims, **params):
+    (x, y), (at_x, at_y) = args[:2], dims[:2]
+    if any(dim is not None for dim in dims[2:]):
+        return mapped(neighbour_dot_p, args, dims, params), 0
+    count = x.shape[at_x] if at_x is not None else y.shape[at_y]
+    params = params | {"heads": params["heads"] * count}
+    z = neighbour_dot_p.bind(columns(x, at_x, count), columns(y, at_y, count), *args[2:], **params)
+    return z.reshape(z.shape[0], count, -1), 1
+
+
+def mapped(primitive: Primitive, args, dims, params) -> Array:
+    """One after the other: each has edges of its own."""
     moved = [a if dim is None else jnp.moveaxis(a, dim, 0) for a, dim in zip(args, dims, strict=True)]
-    batched = [a for a, dim in zip(moved, dims, strict=True) if dim is not None]
 
     def one(own):
         own = iter(own)
-        return neighbour_sum_p.bind(
-            *(a if d is None else next(own) for a, d in zip(moved, dims, strict=True)), tree=tree
-        )
+        return primitive.bind(*(a if d is None else next(own) for a, d in zip(moved, dims, strict=True)), **params)
 
-    return jax.lax.map(one, batched), 0
+    return jax.lax.map(one, [a for a, dim in zip(moved, dims, strict=True) if dim is not None])
 
 
-neighbour_sum_p = Primitive("convzoo_neighbour_sum")
-neighbour_sum_p.def_abstract_eval(abstract)
-neighbour_sum_p.def_impl(jax.jit(neighbour_sum_p.bind, static_argnames="tree"))
-ad.primitive_jvps[neighbour_sum_p] = jvp
-ad.primitive_transposes[neighbour_sum_p] = transpose
-batching.primitive_batchers[neighbour_sum_p] = batch
-mlir.register_lowering(neighbour_sum_p, mlir.lower_fun(anywhere, multiple_results=False))
-mlir.register_lowering(neighbour_sum_p, mlir.lower_fun(on_cpu, multiple_results=False), platform="cpu")
+def primitive(name: str, abstract, on_cpu, anywhere, transpose, batch) -> Primitive:
+    p = Primitive(name)
+    p.def_abstract_eval(abstract)
+    p.def_impl(jax.jit(p.bind, static_argnames=("size", "heads", "tree", "way")))
+    ad.primitive_jvps[p] = partial(bilinear_jvp, p)
+    ad.primitive_transposes[p] = transpose
+    batching.primitive_batchers[p] = batch
+    mlir.register_lowering(p, lowered(anywhere))
+    mlir.register_lowering(p, lowered(on_cpu), platform="cpu")
+    return p
+
+
+neighbour_sum_p = primitive(SUM, sum_abstract, sum_on_cpu, sum_anywhere, sum_transpose, sum_batch)
+neighbour_dot_p = primitive(DOT, dot_abstract, dot_on_cpu, dot_anywhere, dot_transpose, dot_batch)

@@ -171,6 +171,35 @@ def test_no_network_is_told_at_once(tmp_path, monkeypatch):
         planetoid.read("cora", tmp_path)
 
 
+def test_a_citation_network_is_a_tfds_builder(tmp_path, monkeypatch):
+    """From the files in the data folder; without them and without a network the error says what to do."""
+    pytest.importorskip("tensorflow_datasets")
+    from convzoo.data.builders.planetoid import Planetoid
+
+    def built(folder):
+        monkeypatch.setenv("CONVZOO_DATA", str(tmp_path / folder))
+        builder = Planetoid(config="cora", data_dir=tmp_path / folder, file_format="array_record")
+        builder.download_and_prepare()
+        return builder.as_data_source("full")
+
+    (tmp_path / "there" / "planetoid").mkdir(parents=True)
+    write_npz(tmp_path / "there" / "planetoid", tiny())
+    (tmp_path / "there" / "planetoid" / "ring.npz").rename(tmp_path / "there" / "planetoid" / "cora.npz")
+    (found,) = built("there")
+    expected = tiny()
+    for name, value in {**expected._asdict(), **expected.splits}.items():
+        if name != "splits":
+            np.testing.assert_array_equal(found[name], value)
+
+    def refuse(*_, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(planetoid.urllib.request, "urlopen", refuse)
+    (tmp_path / "empty" / "planetoid").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"cora is not in .* cannot be fetched .*no network"):
+        built("empty")
+
+
 WRONG_NODES = {
     "edges": ({"edges": np.array([[0], [12]])}, r"edges hold indices 0 to 12; they must be in \[0, 12\)"),
     "columns": ({"columns": np.full(12, 4)}, r"columns hold indices 4 to 4; they must be in \[0, 4\)"),

@@ -24,12 +24,16 @@ from convzoo.core.lowering.grouped import mirrored_kernel_grad
 from convzoo.core.lowering.windows import Array, is_depthwise, is_dilated
 from convzoo.core.shapes import Geometry, out_space
 
-SOURCE = Path(__file__).with_name("native.cc")
+SOURCES = {  # each a library of its own, and the functions in it
+    "native.cc": ("convzoo_conv", "convzoo_kernel_grad"),
+    "neighbours.cc": ("convzoo_neighbour_sum", "convzoo_neighbour_dot"),
+}
+HEADER = Path(__file__).with_name("threads.h")
 FLAGS = ("-std=c++20", "-O3", "-ffp-contract=fast", "-fPIC", "-shared", "-w")
 ONLY_GCC = ("-march=native", "-fno-ivopts")  # tried first, then without: another compiler may refuse them
 REALS = {"float32": "float", "float64": "double"}
 MOST_TAPS = 4096  # the offsets of a window are kept on the stack
-TARGETS = ("convzoo_conv", "convzoo_kernel_grad")
+TARGETS = SOURCES["native.cc"]
 ACTIVATIONS = ("none", "relu", "relu6", "hard_swish", "silu", "gelu")  # in the order of native.cc
 ONLY_SINGLE = ("silu", "gelu")
 
@@ -51,13 +55,13 @@ def processor() -> str:
     return "\n".join([platform.machine(), platform.processor(), *sorted(known)])
 
 
-def why_not(dtype: str) -> str:
+def why_not(dtype: str, source: str = "native.cc") -> str:
     """Why there are no kernels of our own for this dtype; "" where there are."""
-    return build(dtype)[0]
+    return build(dtype, source)[0]
 
 
 @functools.cache
-def build(dtype: str) -> tuple[str, str]:
+def build(dtype: str, source: str) -> tuple[str, str]:
     """(why it could not be built, the suffix under which XLA knows its functions)."""
     if os.environ.get("CONVZOO_NATIVE") == "0":
         return "CONVZOO_NATIVE is 0", ""
@@ -67,23 +71,24 @@ def build(dtype: str) -> tuple[str, str]:
         return f"there is none for {dtype}, only for {' and '.join(REALS)}", ""
     if (program := compiler()) is None:
         return "there is no C++ compiler: c++, g++ or clang++", ""
-    made_of = (SOURCE.read_text(), jax.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
+    texts = (HEADER.with_name(source).read_text(), HEADER.read_text())
+    made_of = (*texts, jax.__version__, program, processor(), dtype, *FLAGS, *ONLY_GCC)
     mark = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
     path = folder() / f"native-{mark}.so"
     try:
         if not path.exists():
-            compile_to(path, program, dtype)
+            compile_to(path, program, dtype, source)
         if path.stat().st_uid != os.getuid():
             return f"{path} belongs to another user", ""
         library = ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         return f"{type(error).__name__}: {error}", ""
-    for name in TARGETS:
+    for name in SOURCES[source]:
         jax.ffi.register_ffi_target(f"{name}_{mark}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
     return "", mark
 
 
-def compile_to(path: Path, program: str, dtype: str) -> None:
+def compile_to(path: Path, program: str, dtype: str, source: str) -> None:
     """Builds the library beside its place and moves it there, so that no process ever loads half of one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
@@ -94,7 +99,7 @@ def compile_to(path: Path, program: str, dtype: str) -> None:
             f"-DREAL={REALS[dtype]}",
             "-isystem",
             jax.ffi.include_dir(),
-            str(SOURCE),
+            str(HEADER.with_name(source)),
             "-o",
             made,
         ]
@@ -103,7 +108,7 @@ def compile_to(path: Path, program: str, dtype: str) -> None:
             if result.returncode == 0:
                 made.replace(path)
                 return
-    raise OSError(f"{program} could not build {SOURCE.name}: {result.stderr.strip().splitlines()[-1:]}")
+    raise OSError(f"{program} could not build {source}: {result.stderr.strip().splitlines()[-1:]}")
 
 
 def fits(geometry: Geometry, channels: int, window: tuple[int, ...]) -> bool:
@@ -131,7 +136,7 @@ def numbers(x: Array, kernel: tuple[int, ...], geometry: Geometry, out: tuple[in
 
 def call(target: str, shape: tuple[int, ...], *arrays: Array, **attributes: np.ndarray) -> Array:
     dtype = arrays[0].dtype
-    missing, mark = build(dtype.name)
+    missing, mark = build(dtype.name, next(source for source, names in SOURCES.items() if target in names))
     if missing:
         raise RuntimeError(f"convzoo's own kernels for {dtype} are not there: {missing}")
     return jax.ffi.ffi_call(f"{target}_{mark}", jax.ShapeDtypeStruct(shape, dtype))(*arrays, **attributes)
