@@ -15,7 +15,6 @@ import functools
 import math
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ import numpy as np
 from convzoo import core, environment
 from convzoo.core import graph_layers, messages
 from convzoo.extras import need
+from experiments.timing import rounds
 
 
 class Size(NamedTuple):
@@ -90,12 +90,12 @@ def ours(layer: str, size: Size, ends: np.ndarray) -> tuple[Callable, tuple[Any,
         if layer == "sum":
             return messages.neighbour_reduce(x, edges)
         if layer == "gcn":
-            return messages.neighbour_reduce(x @ parameters[0], edges)
+            return messages.neighbour_reduce(core.product(x, parameters[0]), edges)
         if layer == "gin":
             first, second = parameters
-            return jax.nn.relu((messages.neighbour_reduce(x, edges) + x) @ first) @ second
+            return core.product(jax.nn.relu(core.product(messages.neighbour_reduce(x, edges) + x, first)), second)
         kernel, source, target = parameters
-        values = (x @ kernel).reshape(-1, *source.shape)
+        values = core.product(x, kernel).reshape(-1, *source.shape)
         return graph_layers.gat(values, source, target, edges)
 
     return call, (*map_arrays(arrays, jnp.asarray), edges)
@@ -193,17 +193,8 @@ def peak(run: Callable[[], Any]) -> float:
 
 
 def medians(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, float]:
-    """Milliseconds, the peers taking turns until the time is up; three rounds at least, one before the clock."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    begun, rounds = time.perf_counter(), 0
-    while rounds < 4 or (rounds < 40 and time.perf_counter() - begun < seconds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(run())
-            if rounds:
-                times[name].append(1e3 * (time.perf_counter() - start))
-        rounds += 1
-    return {name: statistics.median(values) for name, values in times.items()}
+    """Milliseconds, the peers taking turns."""
+    return {name: statistics.median(times) for name, times in rounds(runs, seconds, most=40).items()}
 
 
 def measure(name: str, layer: str, mode: str, seconds: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from convzoo.core.activations import gelu as gelu
 from convzoo.core.activations import silu as silu
 from convzoo.core.conv import conv as conv
 from convzoo.core.conv import conv_transpose as conv_transpose
+from convzoo.core.conv import product as product
 from convzoo.core.graph import Edges as Edges
 from convzoo.core.graph import graph_conv as graph_conv
 from convzoo.core.graph import grid_edges as grid_edges

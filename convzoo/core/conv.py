@@ -22,6 +22,8 @@ from convzoo.core.shapes import (
     resolve_padding,
 )
 
+ONE_WIDE = Geometry((1,), ((0, 0),), (1,), (1,))
+
 
 def conv(
     x: Float[Array, "batch *space in"],
@@ -140,3 +142,11 @@ def check_kernel(x: Array, kernel: Array, groups: int) -> tuple[int, ...]:
     if 0 in kernel.shape:
         raise ValueError(f"{shape} has an empty axis")
     return kernel.shape[:-2]
+
+
+def product(x: Float[Array, "*rows in"], kernel: Float[Array, "in out"]) -> Float[Array, "*rows out"]:
+    """``x @ kernel``, by the kernels of the convolution that is 1 wide: on a CPU faster than XLA's own product."""
+    if any(isinstance(size, int) and not size for size in x.shape):
+        return x @ kernel
+    rows = x.reshape(1, -1, x.shape[-1])
+    return ways.conv(rows, kernel[None], ONE_WIDE).reshape(*x.shape[:-1], kernel.shape[-1])

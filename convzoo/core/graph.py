@@ -1,8 +1,8 @@
 """Graph convolution: the same weighted sum over neighbours, with the neighbours listed instead of implied.
 
 Nodes ``[nodes, channels]``; edges are four arrays of one length. Padding is whatever points out of range: an edge whose
-receiver is not in ``[0, num_receivers)`` or whose tap the kernel does not have, a node whose graph id is not in
-``[0, num_graphs)``. It changes nothing. Sums are kept in at least float32.
+receiver is not in ``[0, num_receivers)``, whose sender is no node or whose tap the kernel does not have, a node whose
+graph id is not in ``[0, num_graphs)``. It changes nothing. Sums are kept in at least float32.
 """
 
 import math
@@ -17,6 +17,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from convzoo.core import neighbours
+from convzoo.core.conv import product
 from convzoo.core.shapes import (
     AXES,
     Geometry,
@@ -135,9 +136,9 @@ def convolve(x: Array, kernel: Array, edges: Edges, table: neighbours.Sorted | N
     """Checked arguments; a jit of its own so that ``cost`` finds it by name."""
     taps, (inner, outer), receivers = kernel.shape[0], kernel.shape[1:], edges.num_receivers
     if taps == 1 and outer < inner:
-        return neighbour_sum(x @ kernel[0], edges, taps, table)
+        return neighbour_sum(product(x, kernel[0]), edges, taps, table)
     windows = neighbour_sum(x, edges, taps, table)
-    return windows.reshape(receivers, taps * inner) @ kernel.reshape(taps * inner, outer)
+    return product(windows.reshape(receivers, taps * inner), kernel.reshape(taps * inner, outer))
 
 
 def slots_of(receivers, tap, num_receivers: int, taps: int, where=jnp.where):
@@ -147,10 +148,8 @@ def slots_of(receivers, tap, num_receivers: int, taps: int, where=jnp.where):
 
 
 def neighbour_sum(x: Array, edges: Edges, taps: int, table: neighbours.Sorted | None) -> Array:
-    nodes = x.shape[0]
-    senders = jnp.clip(jnp.where(edges.senders < 0, edges.senders + nodes, edges.senders), 0, nodes - 1)
     slots = slots_of(edges.receivers, edges.taps, edges.num_receivers, taps)
-    return neighbours.neighbour_sum(x, edges.weight, senders, slots, edges.num_receivers * taps, table)
+    return neighbours.neighbour_sum(x, edges.weight, edges.senders, slots, edges.num_receivers * taps, table)
 
 
 def sort_edges(edges: Edges, taps: int, nodes: int) -> neighbours.Sorted:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from convzoo.core import neighbours
+from convzoo.core.conv import product
 from convzoo.core.graph import Edges, graph_conv, neighbour_softmax, readout
 from convzoo.core.messages import (
     attend,
@@ -39,7 +40,7 @@ def gcn(x: Nodes, kernel: Float[Array, "in out"], edges: Edges, table: Table = N
 
 def sage(x: Nodes, kernel: Array, own: Array, edges: Edges, kind: str = "mean", table: Table = None) -> Out:
     """GraphSAGE with the mean, max or sum of the neighbours (Hamilton et al. 2017, arXiv:1706.02216)."""
-    return neighbour_reduce(x, edges, kind, table) @ kernel + x[: edges.num_receivers] @ own
+    return product(neighbour_reduce(x, edges, kind, table), kernel) + product(x[: edges.num_receivers], own)
 
 
 def gin(x: Nodes, epsilon: float | Array, edges: Edges, table: Table = None) -> Out:
@@ -92,11 +93,11 @@ def chebyshev(x: Nodes, kernel: Float[Array, "order in out"], edges: Edges, *, l
     check_square(x, edges, "chebyshev")
     laplacian = untapped(laplacian_edges(edges, largest=largest))
     before, now = x, x
-    total = x @ kernel[0]
+    total = product(x, kernel[0])
     for order in range(1, kernel.shape[0]):
         after = neighbour_reduce(now, laplacian)
         before, now = now, after if order == 1 else 2 * after - before
-        total = total + now @ kernel[order]
+        total = total + product(now, kernel[order])
     return total
 
 
@@ -113,7 +114,7 @@ def propagate(x: Nodes, edges: Edges, steps: int, *, restart: float = 0.0, table
 
 def rgcn(x: Nodes, kernel: Float[Array, "relations in out"], own: Array, edges: Edges) -> Out:
     """A mean over each relation's neighbours, a tap a relation (Schlichtkrull et al. 2018, arXiv:1703.06103)."""
-    return graph_conv(x, kernel, relation_mean_edges(edges, kernel.shape[0])) + x[: edges.num_receivers] @ own
+    return graph_conv(x, kernel, relation_mean_edges(edges, kernel.shape[0])) + product(x[: edges.num_receivers], own)
 
 
 def edge_conv(x: Nodes, message: Callable[[Array], Array], edges: Edges, kind: str = "max") -> Out:

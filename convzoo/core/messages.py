@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from convzoo.core import graph, neighbours
+from convzoo.core.conv import product
 from convzoo.core.graph import Edges, neighbour_softmax, readout
 from convzoo.core.shapes import wide
 
@@ -44,8 +45,9 @@ jax.tree_util.register_pytree_node(SparseRows, lambda r: (r[:2], r.width), lambd
 def times(x: Float[Array, "rows width"] | SparseRows, kernel: Float[Array, "width out"]) -> Float[Array, "rows out"]:
     """``x @ kernel`` in the kernel's dtype, dense or sparse."""
     if isinstance(x, SparseRows):
-        return graph.neighbour_sum(kernel, x.edges, 1, x.table)
-    return x.astype(kernel.dtype) @ kernel
+        own = x.edges
+        return neighbours.neighbour_sum(kernel, own.weight, own.senders, own.receivers, own.num_receivers, x.table)
+    return product(x.astype(kernel.dtype), kernel)
 
 
 def check_square(x: Array, edges: Edges, what: str) -> None:
@@ -118,10 +120,9 @@ def neighbour_reduce(
     """
     if kind not in ("sum", "mean"):
         return reduce_messages(gather(x, edges.senders), edges, kind)
-    one = untapped(edges)
     check_table(table, edges, x.shape[0])
-    table = graph.known_table(one, 1, x) if table is None else table
-    total = graph.neighbour_sum(x, one, 1, table)
+    table = graph.known_table(untapped(edges), 1, x) if table is None else table
+    total = neighbours.neighbour_sum(x, edges.weight, edges.senders, edges.receivers, edges.num_receivers, table)
     return total / jnp.maximum(degree(edges), 1).astype(x.dtype)[:, None] if kind == "mean" else total
 
 
@@ -241,9 +242,9 @@ def attend(
     else:
         share = sorted_softmax(logits, table)
     share = weigh(share if keep is None else share * keep, edges)
-    heads = share.shape[1]
-    summed = graph.neighbour_sum(values.reshape(values.shape[0], -1), untapped(edges)._replace(weight=share), 1, table)
-    return summed.reshape(edges.num_receivers, heads, values.shape[-1])
+    rows, size = values.reshape(values.shape[0], -1), edges.num_receivers
+    summed = neighbours.neighbour_sum(rows, share, edges.senders, edges.receivers, size, table)
+    return summed.reshape(size, *values.shape[1:])
 
 
 def over_pieces(one_edge: Callable[[Array, Array], Array], own: neighbours.Pieces, join: str, empty: Array) -> Array:

@@ -48,9 +48,9 @@ class Sorted(NamedTuple):
 
 
 def sort(senders: np.ndarray, targets: np.ndarray, sizes: tuple[int, int]) -> Sorted:
-    """Sorts concrete edges between ``sizes`` (senders, targets) many nodes."""
-    real = (targets >= 0) & (targets < sizes[1])
-    senders = np.where(real, np.where(senders < 0, senders + sizes[0], senders).clip(0, sizes[0] - 1), 0)
+    """Sorts concrete edges between ``sizes`` (senders, targets) many nodes; one out of range is left out."""
+    real = (targets >= 0) & (targets < sizes[1]) & (senders >= 0) & (senders < sizes[0])
+    senders = np.where(real, senders, 0)
     forward, backward = pieces(senders, targets, real, sizes[1]), pieces(targets, senders, real, sizes[0])
     with jax.ensure_compile_time_eval():
         as_arrays = jax.tree.map(lambda a: jnp.asarray(a, jnp.int32), (senders, np.where(real, targets, sizes[1])))

@@ -42,6 +42,7 @@ KERNELS: dict[str, Callable[[int], Callable[..., Any]]] = {
 }
 
 ACTIVATIONS = core.ACTIVATIONS
+MANY_ROWS = 256  # from which the core's product is the faster one
 
 
 class Conv(Model):
@@ -276,9 +277,14 @@ class Dense(Model):
             kernel = kernel.reshape(*(1,) * (x.ndim - 2), *kernel.shape)
             bias = bias if scale is None else bias * scale
             return core.conv(x, kernel, scale=scale, bias=bias, residual=residual, activation=self.activation)
-        y = x @ kernel + bias
+        y = (core.product(x, kernel) if many(x) else x @ kernel) + bias
         y = y if scale is None else y * scale
         return ACTIVATIONS[self.activation](y if residual is None else residual + y)
+
+
+def many(x: Array) -> bool:
+    """Whether x is a matrix of many rows."""
+    return x.ndim == 2 and isinstance(x.shape[0], int) and x.shape[0] >= MANY_ROWS
 
 
 def own_weights(layer: Weights | Dense, inner: int) -> tuple[Array, Array]:
