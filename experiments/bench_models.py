@@ -492,7 +492,7 @@ def main() -> None:
     elif args.growth:
         growth(args.out.with_name("growth.json"), args.seconds / 6)
     elif args.zoo:
-        bench(zoo_rows(), args.out.with_name("zoo.csv"), 2.0, peers=False)
+        bench(zoo_rows(), args.out.with_name("zoo.csv"), args.seconds / 3, peers=False)
     else:
         rows = [row for row in plan(args.names, args.quick) if row[1] in args.modes]
         compiled = not (args.quick or args.no_compile)

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import resource
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,18 +14,25 @@ import jax.numpy as jnp
 import numpy as np
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+MOST_WARM, FEW_PAGES = 8, 8  # rounds; pages of 2 MB where the system has them
+
+
+def taken() -> int:
+    """How many pages this process has been given: the system fills each with zeros, which a steady state is without."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def rounds(peers: dict[str, Callable], seconds: float, least: int = 3, most: int = 25) -> dict[str, list[float]]:
-    """Milliseconds of each peer in interleaved rounds; one that takes longer than ``seconds`` is run once."""
-    slow = {}
-    for name, run in peers.items():
-        for _ in range(2):  # the first is warm-up, where there is time for one
-            start = time.perf_counter()
-            jax.block_until_ready(run())
+    """Milliseconds of each peer in interleaved rounds, once it needs no more memory; one that takes longer than
+    ``seconds`` is timed once."""
+    slow, cold = {}, list(peers)
+    for _ in range(MOST_WARM):
+        for name in list(cold):
+            start, pages = time.perf_counter(), taken()
+            jax.block_until_ready(peers[name]())
             slow[name] = time.perf_counter() - start
-            if slow[name] > 4 * seconds:  # less may be the pages that a first call fills with zeros
-                break
+            if slow[name] > 4 * seconds or taken() - pages <= FEW_PAGES:
+                cold.remove(name)
     times = {name: [slow[name] * 1e3] for name in peers}
     order, end, count = list(peers), time.perf_counter() + seconds, 0
     while count < least or (count < most and time.perf_counter() < end):
