@@ -22,6 +22,7 @@ from convzoo.data.pipeline import load as load
 from convzoo.data.sounds import Commands as Commands
 from convzoo.data.sounds import Heard as Heard
 from convzoo.data.sounds import Recorded as Recorded
+from convzoo.data.sounds import Voiced as Voiced
 from convzoo.data.sources import Drawn as Drawn
 from convzoo.data.sources import Seen as Seen
 from convzoo.data.sources import Source as Source
