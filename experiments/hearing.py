@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 
 import convzoo
-from configs import digits_recorded, digits_recorded_wave
+from configs import digits_recorded, digits_recorded_wave, digits_voiced
 from convzoo import data, environment, train
 from convzoo.data.sounds import SPEAKERS
 from convzoo.train import Experiment
@@ -51,11 +51,17 @@ def plan(folder: str, seeds: int) -> Iterator[Run]:
         source = dataclasses.replace(log_mel.data, left_out=speaker)
         left_out = dataclasses.replace(log_mel, data=source)
         yield Run("speaker left out", speaker, left_out, {"test": (source, "test")})
-    for row, channel in (("synthetic", False), ("synthetic, channel", True)):
-        voices, people = data.Heard(channel=channel), dataclasses.replace(log_mel.data, channel=channel)
-        experiment = dataclasses.replace(log_mel, data=voices)
-        tests = {"test": (people, "test"), "all": (people, "train"), "unknown voices": (voices, "test")}
-        yield Run(row, "seed 0", experiment, tests)
+    pictured = digits_voiced.CONFIG
+    pictured = dataclasses.replace(pictured, data=dataclasses.replace(pictured.data, folder=folder))
+    for row, like, change in (
+        ("synthetic, log-mel", log_mel, {"features": "log_mel", "channel": False}),
+        ("synthetic, channel", log_mel, {"features": "log_mel"}),
+        ("synthetic, picture, plain", pictured, {"channel": False}),
+        ("synthetic, picture", pictured, {}),
+    ):
+        source = dataclasses.replace(pictured.data, **change)
+        tests = {"test": (source, "test"), "people": (source, "people")}
+        yield Run(row, "seed 0", dataclasses.replace(like, data=source), tests)
 
 
 def make(run: Run) -> dict[str, float]:

@@ -24,6 +24,7 @@ from convzoo.data.planetoid import Planetoid as Planetoid
 from convzoo.data.sounds import Commands as Commands
 from convzoo.data.sounds import Heard as Heard
 from convzoo.data.sounds import Recorded as Recorded
+from convzoo.data.sounds import Voiced as Voiced
 from convzoo.data.sources import Drawn as Drawn
 from convzoo.data.sources import Seen as Seen
 from convzoo.data.sources import Source as Source

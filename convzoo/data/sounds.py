@@ -194,6 +194,29 @@ class Recorded(Sounds):
         return super().show(split, index) | {"voice": self._stored(split)[index]["speaker"]}
 
 
+@dataclass(frozen=True)
+class Voiced(Sounds):
+    """Digits to be learned from synthetic voices alone and recognised when people say them; at most 1 s.
+
+    Splits: "train" is every split of ``Heard``; "test" is ``Recorded``'s from the same ``folder``, and "people" all of its
+    recordings.
+    """
+
+    features: str = "picture"
+    channel: bool = True
+    folder: str = "fsdd"
+
+    name: ClassVar[str] = "digits_voiced"
+    splits: ClassVar[tuple[str, ...]] = ("train", "test", "people")
+
+    def _stored(self, split):
+        self._check(split)
+        source, parts = Recorded(folder=self.folder), ("test", "train")
+        if split == "train":
+            source, parts = Heard(), Heard.splits
+        return [each for part in parts[: 1 if split == "test" else None] for each in source._stored(part)]
+
+
 @functools.lru_cache(maxsize=2)
 def _fsdd(folder: Path, rate: int) -> list[dict[str, Any]]:
     """Every recording, in the order of the files' names.

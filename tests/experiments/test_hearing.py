@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import convzoo
+from convzoo import data
 from convzoo.data.sounds import SPEAKERS
 from experiments import export, filters, hearing
 from experiments import train as script
@@ -21,14 +22,21 @@ def recorded(tmp_path_factory) -> str:
 def test_the_plan(recorded):
     runs = list(hearing.plan(recorded, 5))
     rows = [run.row for run in runs]
-    assert [rows.count(row) for row in dict.fromkeys(rows)] == [5, 5, 6, 1, 1]
+    assert [rows.count(row) for row in dict.fromkeys(rows)] == [5, 5, 6, 1, 1, 1, 1]
     assert [run.name for run in runs if run.row == "speaker left out"] == list(SPEAKERS)
     assert len({run.experiment.identity()["digest"] for run in runs}) == len(runs)
     for run in runs:
         trained, (tested, split) = run.experiment.data, run.tests["test"]
         assert split == "test"
-        assert tested.name == "digits_recorded"
-        assert trained.name == ("digits_heard" if run.row.startswith("synthetic") else "digits_recorded")
+        assert tested.name == trained.name
+        assert trained.name == ("digits_voiced" if run.row.startswith("synthetic") else "digits_recorded")
+
+
+def test_what_is_learned_from_synthetic_voices_is_tested_on_people(recorded):
+    source = data.Voiced(folder=recorded)
+    assert {split: len(source._stored(split)) for split in source.splits} == {"train": 6960, "test": 120, "people": 240}
+    assert {example.get("speaker") for example in source._stored("people")} == set(SPEAKERS)
+    assert all("voice" in example for example in source._stored("train"))
 
 
 def test_rows_are_kept(recorded, tmp_path, capsys, monkeypatch):
