@@ -9,8 +9,8 @@ Source: Z. Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset (
 on and 300 to test on at 8 kHz, the official split; 40 log-mels.
 
 Expected: 98.5 %, the mean of 5 seeds.
-Measured: 99.20 ± 0.30 % over 5 seeds; each speaker left out in turn 82.30 ± 8.01 % over 6 (george 77.6, jackson 82.4, lucas
-70.2, nicolas 81.6, theo 90.4, yweweler 91.6); 67 s a run on 2 CPU cores (2026-11-23, jax 0.10.2).
+Measured: 99.20 ± 0.30 % over 5 seeds; each speaker left out in turn 82.30 ± 8.01 % over 6 (george 77.6, jackson 82.4,
+lucas 70.2, nicolas 81.6, theo 90.4, yweweler 91.6); 67 s a run on 2 CPU cores (2026-11-23, jax 0.10.2).
 """
 
 from convzoo import data, tasks

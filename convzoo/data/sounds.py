@@ -198,8 +198,8 @@ class Recorded(Sounds):
 class Voiced(Sounds):
     """Digits to be learned from synthetic voices alone and recognised when people say them; at most 1 s.
 
-    Splits: "train" is every split of ``Heard``; "test" is ``Recorded``'s from the same ``folder``, and "people" all of its
-    recordings.
+    Splits: "train" is every split of ``Heard``; "test" is ``Recorded``'s from the same ``folder``, and "people" all of
+    its recordings.
     """
 
     features: str = "picture"

@@ -178,7 +178,8 @@ def test_a_citation_network_is_a_tfds_builder(tmp_path, monkeypatch):
 
     def built(folder):
         monkeypatch.setenv("CONVZOO_DATA", str(tmp_path / folder))
-        builder = Planetoid(config="cora", data_dir=tmp_path / folder, file_format="array_record")
+        make: Any = Planetoid
+        builder = make(config="cora", data_dir=tmp_path / folder, file_format="array_record")
         builder.download_and_prepare()
         return builder.as_data_source("full")
 

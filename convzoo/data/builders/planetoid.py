@@ -47,9 +47,11 @@ class Planetoid(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        return {"full": self._generate_examples(planetoid.read(self.builder_config.name))}
+        assert self.builder_config
+        name = self.builder_config.name
+        return {"full": self._generate_examples(name, planetoid.read(name))}
 
-    def _generate_examples(self, found: planetoid.NodeSet) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _generate_examples(self, name: str, found: planetoid.NodeSet) -> Iterator[tuple[str, dict[str, Any]]]:
         splits = {name: index.astype(np.int32) for name, index in found.splits.items()}
         arrays = {name: value for name, value in found._asdict().items() if name != "splits"}
-        yield self.builder_config.name, arrays | splits
+        yield name, arrays | splits
