@@ -37,6 +37,11 @@ class LayerNet(Model):
     num_classes: int = 10
     dropout: float = 0.0
 
+    @property
+    def norm_after_activation(self) -> bool:
+        """EdgeConv takes a maximum between its perceptron and the norm (``convzoo.fold``)."""
+        return self.layer == "edge_conv"
+
     @nn.compact
     def __call__(
         self, x: Any, *, train: bool = False, node_mask: Bool[Array, " nodes"] | None = None

@@ -40,7 +40,7 @@ def test_a_speaker_left_out_is_the_whole_test(speaker, recorded):
 def test_batches(features, channel, recorded):
     source = data.Recorded(features, folder=recorded, channel=channel)
     batches = data.load(source, batch_size=16, seed=1)
-    shape = {"log_mel": (16, 100, 40), "wave": (16, 8000, 1)}[features]
+    shape = {"log_mel": (16, 100, 40), "picture": (16, 100, 40, 1), "wave": (16, 8000, 1)}[features]
     plain = next(data.load(source, "test", batch_size=16).in_order())
     for batch in (batches.at(0), batches.at(5), plain):
         assert batch["input"].shape == shape

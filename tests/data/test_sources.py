@@ -59,7 +59,7 @@ def test_sources_are_values(name):
         (lambda: data.Seen(fraction=0), "fraction=0 must be more than 0"),
         (lambda: data.Seen(fraction=1.5), r"fraction=1.5 must be more than 0 and at most 1"),
         (lambda: data.Drawn("all"), "edges='all' is unknown; known are direction, mean, gcn, none"),
-        (lambda: data.Heard("mfcc"), "features='mfcc' is unknown; known are log_mel, wave"),
+        (lambda: data.Heard("mfcc"), "features='mfcc' is unknown; known are log_mel, picture, wave"),
         (lambda: data.Seen().arrays("rest"), "digits_seen has no split 'rest'; it has train, test"),
         (lambda: data.Spelled().show("dev", 0), "digits_spelled has no split 'dev'; it has train, test, rest"),
     ],

@@ -702,13 +702,16 @@ def test_what_is_wrong_is_named(model, x, error, message, unchecked):
         shape_of(model, x)
 
 
-def test_a_length_for_pictures_is_named(unchecked):
-    with pytest.raises(ValueError, match=r"mask \(2, 5\) must be \[batch, \*space\] of x, \(2, 5, 5\)"):
-        jax.eval_shape(
-            functools.partial(resnets(depths=(1,), stem="plain").init, length=jnp.array([3, 5])),
-            jax.random.key(0),
-            jnp.zeros((2, 5, 5, 3)),
-        )
+def test_a_length_leaves_out_the_rest_of_a_picture():
+    """Pooling takes the first places of the first axis, rounded up by the strides before it, and all of the second."""
+    model, x = resnets(depths=(1, 1), stem="plain"), jax.random.normal(KEY, (2, 8, 6, 3))
+    variables = jax.jit(model.init)(KEY, x)
+    _, features = forward(model)(variables, x)
+    _, told = jax.jit(model.apply)(variables, x, length=jnp.array([3, 8]))
+    last = features["stage1"]
+    assert last.shape[1:3] == (4, 3)
+    expected = jnp.stack([last[0, :2].mean((0, 1)), last[1].mean((0, 1))])
+    assert_near(told["pooled"], expected, 1e-6)
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
