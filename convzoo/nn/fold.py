@@ -59,8 +59,9 @@ def fold_level(params: dict[str, Any], statistics: Any, epsilon: float, behind: 
 def layer_before(params: dict[str, Any], name: str) -> dict[str, Any] | None:
     """What the layer owns whose output the batch norm takes; None where no such layer is known."""
     for known, places in BEFORE:
-        for place in places if (found := re.fullmatch(known, name)) else ():
-            layer = params.get(found.expand(place)) if place else params
+        found = re.fullmatch(known, name)
+        for place in places if found else ():
+            layer = params.get(found.expand(place)) if found and place else params
             if layer and "mlp" in layer:  # the last of a perceptron
                 dense = [each for each in layer["mlp"] if re.fullmatch(r"dense\d+", each)]
                 layer = layer["mlp"][max(dense, key=lambda each: int(each[5:]))]

@@ -706,7 +706,7 @@ def test_a_length_leaves_out_the_rest_of_a_picture():
     """Pooling takes the first places of the first axis, rounded up by the strides before it, and all of the second."""
     model, x = resnets(depths=(1, 1), stem="plain"), jax.random.normal(KEY, (2, 8, 6, 3))
     variables = jax.jit(model.init)(KEY, x)
-    _, features = forward(model)(variables, x)
+    _, features = jax.jit(model.apply)(variables, x)
     _, told = jax.jit(model.apply)(variables, x, length=jnp.array([3, 8]))
     last = features["stage1"]
     assert last.shape[1:3] == (4, 3)
