@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from convzoo.core import audio
 from convzoo.data import augment, home, recordings
-from convzoo.data.sources import DIGITS, Source, _text, pad
+from convzoo.data.sources import DIGITS, Source, _stored, _text, pad
 from convzoo.extras import need
 
 HOP, WINDOW, MELS = 80, 200, 40  # at 8 kHz: 10 ms, 25 ms
@@ -198,8 +198,8 @@ class Recorded(Sounds):
 class Voiced(Sounds):
     """Digits to be learned from synthetic voices alone and recognised when people say them; at most 1 s.
 
-    Splits: "train" is every split of ``Heard``; "test" is ``Recorded``'s from the same ``folder``, and "people" all of
-    its recordings.
+    Splits: "train" is every split of ``Heard`` and three more takes (``builders/digits_voiced.py``); "test" is
+    ``Recorded``'s from the same ``folder``, and "people" all of its recordings.
     """
 
     features: str = "picture"
@@ -211,10 +211,12 @@ class Voiced(Sounds):
 
     def _stored(self, split):
         self._check(split)
-        source, parts = Recorded(folder=self.folder), ("test", "train")
-        if split == "train":
-            source, parts = Heard(), Heard.splits
-        return [each for part in parts[: 1 if split == "test" else None] for each in source._stored(part)]
+        if split != "train":
+            recorded = Recorded(folder=self.folder)
+            return [each for part in ("test", "train")[: 1 + (split == "people")] for each in recorded._stored(part)]
+        heard, takes = Heard(), ("take1", "take2", "take3")
+        once = [each for part in heard.splits for each in heard._stored(part)]
+        return once + [each for take in takes for each in _stored(self.name, take, str(home.folder()))]
 
 
 @functools.lru_cache(maxsize=2)

@@ -10,7 +10,7 @@ import pytest
 from convzoo import data
 from experiments import train as script
 from tests.data.conftest import data_folder as data_folder
-from tests.data.outside import write_commands, write_fashion, write_folder, write_recordings
+from tests.data.outside import few_takes, write_commands, write_fashion, write_folder, write_recordings
 
 REAL = {"planetoid": "planetoid", "tudataset": "tu"}
 
@@ -23,6 +23,7 @@ def outside(data_folder: Path) -> None:
             write_folder(data_folder / "garments", {"train": 2, "test": 1}, data.FashionMnist.classes)
             write_fashion(data_folder / "fashion_mnist")
             write_recordings(data_folder / "fsdd")
+            few_takes(data_folder)
             write_commands(data_folder / "speech_commands", data.Commands().classes)
 
 

@@ -5,8 +5,10 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from convzoo.data import home
 from convzoo.data.sounds import SPEAKERS
 
 
@@ -48,6 +50,16 @@ def write_recordings(folder: Path, indices: tuple[int, ...] = (0, 1, 10, 11)) ->
                 tone += 0.01 * random.normal(size=len(time))
                 write_sound(folder / f"{digit}_{speaker}_{index}.wav", tone / 2, 8000)
     return folder
+
+
+def few_takes(folder: Path) -> None:
+    """digits_voiced of one voice in the data folder, where all of them would take a minute to speak."""
+    from convzoo.data.builders import digits_voiced
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVZOO_DATA", str(folder))
+        patch.setattr(digits_voiced, "VOICES", ("m1",))
+        home.prepare("digits_voiced")
 
 
 def write_commands(folder: Path, words: tuple[str, ...]) -> Path:

@@ -70,8 +70,11 @@ class DigitsHeard(tfds.core.GeneratorBasedBuilder):
             ),
         )
 
+    def _planned(self) -> dict[str, list[espeak.Utterance]]:
+        return {split: _plan(*voices_and_accents) for split, voices_and_accents in SPLITS.items()}
+
     def _split_generators(self, dl_manager):
-        plan = {split: _plan(*voices_and_accents) for split, voices_and_accents in SPLITS.items()}
+        plan = self._planned()
         sounds = iter(espeak.speak([utterance for utterances in plan.values() for utterance in utterances]))
         spoken = {split: [(utterance, next(sounds)) for utterance in plan[split]] for split in plan}
         return {split: self._generate_examples(pairs) for split, pairs in spoken.items()}
@@ -98,9 +101,9 @@ class DigitsHeard(tfds.core.GeneratorBasedBuilder):
             )
 
 
-def _plan(voices: tuple[str, ...], accents: tuple[str, ...]) -> list[espeak.Utterance]:
+def _plan(voices: tuple[str, ...], accents: tuple[str, ...], *take: int) -> list[espeak.Utterance]:
     """Every word in every voice and accent, rate and pitch drawn for each; shuffled, lest what went before tell."""
-    rng = np.random.default_rng([SEED, len(voices), len(accents)])
+    rng = np.random.default_rng([SEED, len(voices), len(accents), *take])
     plan = [
         espeak.Utterance(word, f"{accent}+{voice}", int(rng.integers(*RATES)), int(rng.integers(*PITCHES)))
         for voice in voices
