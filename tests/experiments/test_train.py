@@ -27,7 +27,7 @@ def test_help_lists_the_configs_and_every_override(capsys):
         for option, value in overrides(config(name)):
             assert re.search(rf"--{re.escape(option)} (\w+ or )*{type(value).__name__}\b", text)
     assert "--data.edges str (digits_drawn)" in text
-    assert "--model.width int (digits_drawn, digits_heard, digits_seen, fashion_mnist)" in text
+    assert re.search(r"--model\.width int \([\w, ]*digits_drawn, digits_heard, [\w, ]*digits_seen, [\w, ]*\)", text)
     assert "--workdir DIR" in text
     assert "--resume" in text
 
@@ -98,7 +98,7 @@ def test_a_wrong_type_is_named(capsys, option, value, kind):
     ("arguments", "message"),
     [
         (["--steps", "0"], "digits_seen: steps is 0; it must be at least 1"),
-        (["--optimizer", "adam"], "digits_seen: optimizer 'adam' is not known"),
+        (["--optimizer", "lion"], "digits_seen: optimizer 'lion' is not known"),
         (["--dtype", "float13"], "digits_seen: dtype 'float13' is not known"),
         (["--data.fraction", "2"], "digits_seen: fraction=2.0 must be"),
         (["--task.label_smoothing", "1"], "digits_seen: label_smoothing is 1.0; it must be in"),
