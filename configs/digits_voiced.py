@@ -18,8 +18,8 @@ from convzoo import data
 
 CONFIG = dataclasses.replace(
     digits_recorded.CONFIG,
-    model=digits_recorded.CONFIG.model.clone(width=48, window=3, stem="pooled", ranks=(2,)),
+    model=digits_recorded.CONFIG.model.clone(width=40, window=3, stem="pooled", ranks=(2,)),
     data=data.Voiced(),
-    steps=6_000,
-    eval_every=1_000,
+    steps=4_200,
+    eval_every=1_050,
 )

@@ -36,6 +36,7 @@ from flax import linen as nn
 import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
+from convzoo.models import gin, graphnet, layernet, nodenet
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
 from experiments import flax_networks
@@ -51,7 +52,23 @@ VARIANTS: dict[str, Model] = {  # what the zoo has no name for
     "resnet18 3d": MODELS["resnet18"].clone(ranks=(3,), num_classes=11),
 }
 OTHERS = ("resnext50_32x4d", "vgg11_bn", "mobilenetv2_100", "efficientnet_lite0", "cifar_resnet20", "bytenet", "mlp")
-SPACES = {"resnet18 1d": (16000, 1), "resnet18 3d": (32, 32, 32, 1), "mlp": (28, 28, 1), "bytenet": (512,)}
+SPACES = {
+    "resnet18 1d": (16000, 1),
+    "resnet18 3d": (32, 32, 32, 1),
+    "mlp": (28, 28, 1),
+    "bytenet": (512,),
+    "m5": (8000, 1),
+    "m11": (8000, 1),
+    "matchboxnet_3x2x64": (100, 64),
+    "quartznet5x5": (500, 64),
+    "quartznet15x5": (500, 64),
+    "tcn": (500, 40),
+    "wavenet": (4000, 1),
+    "silero_vad": (16384, 1),
+    "crepe_tiny": (1024, 1),
+    "crepe_full": (1024, 1),
+}
+OF_GRAPHS = (nodenet.NodeNet, gin.GIN, graphnet.GraphNet, layernet.LayerNet)
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),
@@ -104,7 +121,8 @@ def training_step(model: nn.Module) -> Callable:
                 {"params": params, **statistics}, x, train=True, mutable=["batch_stats"],
                 rngs={"dropout": jax.random.key(0)},
             )  # fmt: skip
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new
+            each = jnp.broadcast_to(jnp.expand_dims(labels, range(1, logits.ndim - 1)), logits.shape[:-1])
+            return optax.softmax_cross_entropy_with_integer_labels(logits, each).mean(), new
 
         grads, new = jax.grad(loss, has_aux=True)(params)
         updates, moment = sgd().update(grads, moment)
@@ -403,7 +421,7 @@ def ratio_table(rows: list[dict]) -> str:
 
 def zoo_names() -> list[str]:
     """Every name but graphs, whose cost is their edges."""
-    return [name for name in convzoo.list_models() if name != "graphnet"]
+    return [name for name in convzoo.list_models() if not isinstance(MODELS[name], OF_GRAPHS)]
 
 
 def zoo_table(rows: list[dict]) -> str:
