@@ -1,5 +1,6 @@
 """torch's world as fixtures, so that collecting these tests imports none of it."""
 
+import warnings
 from types import ModuleType
 
 import pytest
@@ -32,4 +33,6 @@ def timm(torchvision: ModuleType) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def torch_geometric(torch: ModuleType) -> ModuleType:
-    return peer("torch_geometric")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it compiles some functions with torch.jit when imported
+        return peer("torch_geometric")
