@@ -36,6 +36,7 @@ from flax import linen as nn
 import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
+from convzoo.extras import need
 from convzoo.models import gin, graphnet, layernet, nodenet
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
@@ -200,7 +201,7 @@ def torch_runs(name: str, mode: str, batch: int, compiled: bool) -> dict[str, Ca
     """Eager and compiled, channels first and last, each with a network of its own."""
     if torch_network(name) is None:
         return {}
-    import torch  # pyright: ignore[reportMissingImports]
+    torch: Any = need("torch", extra="parity")
 
     forms = {False: torch.contiguous_format}
     if name not in VARIANTS or len(SPACES[name]) == 4:  # one axis knows no other form
