@@ -6,7 +6,7 @@ Source: Kipf & Welling 2017, arXiv:1609.02907; the Planetoid split. 200 epochs, 
 A hundred seeds in one program, beside torch_geometric's hundred runs: python -m experiments.cora
 
 Expected: 81.5 % (the paper's mean of 100 runs).
-Measured: 81.49 ± 0.06 % over 100 seeds (a run's standard deviation 0.64), 38 s for all of them, 13 s of it compiling,
+Measured: 81.49 ± 0.06 % over 100 seeds (a run's standard deviation 0.64), 32 s for all of them, 7 s of it compiling,
 on 2 busy CPU cores (2026-11-23, jax 0.10.2; python -m experiments.cora --peer-seeds 20). In the same command
 torch_geometric's runs, one after the other on dense features as in its own example: 81.53 ± 0.12 % over 20 seeds,
 12.7 s a run, so 34 times as long (20 runs were timed, not 100). Kipf's own code has no biases; with them 81.33 ± 0.07 %
