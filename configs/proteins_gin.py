@@ -13,20 +13,9 @@ CPU cores (2026-11-23, jax 0.10.2; python -m experiments.gin --folder DIR/PROTEI
 yet run.
 """
 
-from convzoo import data, tasks
-from convzoo.models.gin import GIN_SMALL
-from convzoo.train import Experiment
+import dataclasses
 
-CONFIG = Experiment(
-    model=GIN_SMALL,
-    task=tasks.Classification(),
-    data=data.TUDataset("PROTEINS"),
-    batch_size=32,
-    steps=350 * 33,
-    optimizer="adam",
-    learning_rate=0.01,
-    annealing="halving",
-    warmup=0.0,
-    weight_decay=0.0,
-    clip_norm=0.0,
-)
+from configs import mutag_gin
+from convzoo import data
+
+CONFIG = dataclasses.replace(mutag_gin.CONFIG, data=data.TUDataset("PROTEINS"), steps=350 * 33)

@@ -2,6 +2,7 @@
 
 from convzoo.core import audio as audio
 from convzoo.core import graph_layers as graph_layers
+from convzoo.core import recurrent as recurrent
 from convzoo.core.activations import ACTIVATIONS as ACTIVATIONS
 from convzoo.core.activations import gelu as gelu
 from convzoo.core.activations import silu as silu

@@ -25,6 +25,7 @@ from convzoo.core.messages import (
     relation_mean_edges,
     untapped,
 )
+from convzoo.core.recurrent import lstm
 from convzoo.core.shapes import wide
 
 Nodes = Float[Array, "nodes in"]
@@ -66,8 +67,7 @@ def gat(
     table: Table = None,
 ) -> Float[Array, "receivers heads out"]:
     """Graph attention over transformed nodes (Veličković et al. 2018, arXiv:1710.10903); the paper's edges have
-    self-loops. ``keep``, ``table``: see
-    ``attend``."""
+    self-loops. ``keep``, ``table``: see ``attend``."""
     sent, heard = (values * source).sum(-1), (values * target).sum(-1)
     logits = jax.nn.leaky_relu(gather(sent, edges.senders) + gather(heard, edges.receivers), slope)
     return attend(values, logits, edges, keep, table)
@@ -142,24 +142,6 @@ def edge_network(x: Nodes, kernels: Float[Array, "edges in out"], edges: Edges, 
     return reduce_messages(jnp.einsum("ei,eio->eo", gather(x, edges.senders), kernels), edges, kind)
 
 
-def gru(x: Nodes, state: Nodes, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array) -> Out:
-    """A gated recurrent unit (Cho et al. 2014, arXiv:1406.1078): kernels [in, 3 · out] in the order reset, update,
-    new. The MPNN's update."""
-    r, z, n = jnp.split(x @ kernel + bias, 3, -1)
-    own_r, own_z, own_n = jnp.split(state @ recurrent + recurrent_bias, 3, -1)
-    z = jax.nn.sigmoid(z + own_z)
-    return (1 - z) * jnp.tanh(n + jax.nn.sigmoid(r + own_r) * own_n) + z * state
-
-
-def lstm(x: Array, state: tuple[Array, Array], kernel: Array, recurrent: Array, bias: Array) -> tuple[Array, Array]:
-    """One step of a long short-term memory: kernels [in, 4 · out] in the order input, forget, cell, output; state and
-    result (hidden, cell)."""
-    hidden, cell = state
-    i, f, g, o = jnp.split(x @ kernel + hidden @ recurrent + bias, 4, -1)
-    cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-    return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
-
-
 SCALERS = ("identity", "amplification", "attenuation", "linear", "inverse_linear")
 
 
@@ -232,10 +214,10 @@ def set2set(
     bias: Float[Array, " gates"],
 ) -> Float[Array, "graphs twice"]:
     """An LSTM asks, each graph's nodes answer, ``steps`` times (Vinyals et al. 2016, arXiv:1511.06391)."""
-    zero = jnp.zeros((num_graphs, x.shape[1]), x.dtype)
-    state, asked = (zero, zero), jnp.concatenate([zero, zero], -1)
+    told = kept = jnp.zeros((num_graphs, x.shape[1]), x.dtype)
+    asked = jnp.concatenate([told, told], -1)
     for _ in range(steps):
-        state = lstm(asked, state, kernel, recurrent, bias)
-        match = (x * gather(state[0], graph_id)).sum(-1, keepdims=True)
-        asked = jnp.concatenate([state[0], attention_readout(x, match, graph_id, num_graphs)], -1)
+        told, kept = lstm(asked @ kernel + told @ recurrent + bias, kept)
+        match = (x * gather(told, graph_id)).sum(-1, keepdims=True)
+        asked = jnp.concatenate([told, attention_readout(x, match, graph_id, num_graphs)], -1)
     return asked

@@ -4,8 +4,6 @@ Nodes ``[nodes, channels]``, edges as in ``graph.py``: a receiver out of range i
 message is multiplied by its edge's weight before it is reduced. Taps matter to ``graph_conv`` and ``rgcn`` alone.
 """
 
-import functools
-from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from convzoo.core import graph, neighbours
 from convzoo.core.conv import product
 from convzoo.core.graph import Edges, neighbour_softmax, readout
+from convzoo.core.neighbours import edge_values, gather, over_pieces
 from convzoo.core.shapes import wide
 
 KINDS = ("sum", "mean", "max", "min", "std")
@@ -74,13 +73,6 @@ def check_table(table: neighbours.Sorted | None, edges: Edges, nodes: int) -> No
 def real_edges(edges: Edges) -> Bool[Array, " edges"]:
     """False for padding."""
     return (edges.receivers >= 0) & (edges.receivers < edges.num_receivers)
-
-
-def gather(x: Float[Array, "nodes *shape"], index: Int[Array, " edges"]) -> Float[Array, "edges *shape"]:
-    """Rows of ``x``; zeros where the index is out of range, so that what padding points at cannot matter."""
-    if not x.shape[0]:
-        return jnp.zeros((*index.shape, *x.shape[1:]), x.dtype)
-    return jnp.asarray(x).at[jnp.where(index < 0, x.shape[0], index)].get(mode="fill", fill_value=0)
 
 
 def reduce_messages(
@@ -245,24 +237,6 @@ def attend(
     rows, size = values.reshape(values.shape[0], -1), edges.num_receivers
     summed = neighbours.neighbour_sum(rows, share, edges.senders, edges.receivers, size, table)
     return summed.reshape(size, *values.shape[1:])
-
-
-def over_pieces(one_edge: Callable[[Array, Array], Array], own: neighbours.Pieces, join: str, empty: Array) -> Array:
-    """Reduces what ``one_edge(others, edges)`` gives over each target's edges; ``join`` is ``"add"`` or ``"max"``, and
-    ``empty`` what a target without edges has. An edge number past the last is padding."""
-    merge = jnp.maximum if join == "max" else jnp.add
-    rows = []
-    for others, edges in zip(own.others, own.edges, strict=True):
-        terms = [one_edge(jnp.asarray(others[:, n]), jnp.asarray(edges[:, n])) for n in range(others.shape[1])]
-        rows.append(functools.reduce(merge, terms))
-    rows = jnp.concatenate([*rows, empty[None]])
-    y, (piece, target) = rows[own.place], own.extra
-    return getattr(y.at[target], join)(rows[piece]) if piece.shape[0] else y
-
-
-def edge_values(values: Array, fill: float) -> Array:
-    """One more edge, for padding to point at."""
-    return jnp.concatenate([values, jnp.full((1, *values.shape[1:]), fill, values.dtype)])
 
 
 @jax.custom_vjp

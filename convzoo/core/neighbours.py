@@ -8,6 +8,8 @@ weight 0; all pieces of one width are one expression, a sum of gathered rows tha
 puts the sums in their places.
 """
 
+import functools
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -16,11 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from convzoo.core.lowering import native
 from convzoo.core.lowering.choice import forced_way, portable
-from convzoo.core.lowering.primitives import lowered
+from convzoo.core.lowering.primitives import primitive
+from convzoo.core.shapes import wide
 
 Array = jax.Array
 SOURCE = "neighbours.cc"
@@ -138,19 +141,28 @@ def sum_on_cpu(x: Array, weight: Array, senders: Array, targets: Array, *flat: A
 
 
 def sum_of_pieces(x: Array, weight: Array, own: Pieces) -> Array:
-    dtype, heads = high(x.dtype), weight.shape[1]
-    weight = jnp.concatenate([weight.astype(dtype), jnp.zeros((1, heads), dtype)])
-    sums = [jnp.zeros((1, x.shape[1]), dtype)]
-    for others, edges in zip(reversed(own.others), reversed(own.edges), strict=True):
-        by_edge = weight[edges]
-        terms = [by_head(x[others[:, n]].astype(dtype), by_edge[:, n]) for n in range(others.shape[1])]
-        sums.insert(0, sum(terms[1:], terms[0]))
-    rows = jnp.concatenate(sums)
-    y = rows[own.place]
-    piece, target = own.extra
-    if len(piece):
-        y = y.at[target].add(rows[piece])
+    by_edge = edge_values(weight.astype(high(x.dtype)), 0)
+    empty = jnp.zeros(x.shape[1], by_edge.dtype)
+    y = over_pieces(lambda others, edges: by_head(x[others].astype(empty.dtype), by_edge[edges]), own, "add", empty)
     return y.astype(x.dtype)
+
+
+def over_pieces(one_edge: Callable[[Array, Array], Array], own: Pieces, join: str, empty: Array) -> Array:
+    """Reduces what ``one_edge(others, edges)`` gives over each target's edges; ``join`` is ``"add"`` or ``"max"``, and
+    ``empty`` what a target without edges has. An edge number past the last is padding."""
+    merge = jnp.maximum if join == "max" else jnp.add
+    rows = []
+    for others, edges in zip(own.others, own.edges, strict=True):
+        terms = [one_edge(jnp.asarray(others[:, n]), jnp.asarray(edges[:, n])) for n in range(others.shape[1])]
+        rows.append(functools.reduce(merge, terms))
+    rows = jnp.concatenate([*rows, empty[None]])
+    y, (piece, target) = rows[own.place], own.extra
+    return getattr(y.at[target], join)(rows[piece]) if piece.shape[0] else y
+
+
+def edge_values(values: Array, fill: float) -> Array:
+    """One more edge, for padding to point at."""
+    return jnp.concatenate([values, jnp.full((1, *values.shape[1:]), fill, values.dtype)])
 
 
 def by_head(rows: Array, weight: Array) -> Array:
@@ -160,14 +172,15 @@ def by_head(rows: Array, weight: Array) -> Array:
     return (rows.reshape(*weight.shape, -1) * weight[..., None]).reshape(rows.shape)
 
 
-def rows_at(x: Array, index: Array) -> Array:
-    """Rows, at least float32; zeros where the index is out of range."""
-    index = jnp.where(index < 0, x.shape[0], index)
-    return x.at[index].get(mode="fill", fill_value=0).astype(high(x.dtype))
+def gather(x: Array, index: Array) -> Array:
+    """Rows of ``x``; zeros where the index is out of range, so that what padding points at cannot matter."""
+    if not x.shape[0]:
+        return jnp.zeros((*index.shape, *x.shape[1:]), x.dtype)
+    return jnp.asarray(x).at[jnp.where(index < 0, x.shape[0], index)].get(mode="fill", fill_value=0)
 
 
 def sum_anywhere(x: Array, weight: Array, senders: Array, targets: Array, *_: Array, size: int, **__) -> Array:
-    messages = by_head(rows_at(x, senders), weight.astype(high(x.dtype)))
+    messages = by_head(wide(gather(x, senders)), weight.astype(high(x.dtype)))
     return jax.ops.segment_sum(messages, jnp.where(targets < 0, size, targets), size).astype(x.dtype)
 
 
@@ -178,7 +191,7 @@ def dot_on_cpu(x: Array, y: Array, senders: Array, targets: Array, *_: Array, he
 
 
 def dot_anywhere(x: Array, y: Array, senders: Array, targets: Array, *_: Array, heads: int, **__) -> Array:
-    product = rows_at(x, senders) * rows_at(y, targets)
+    product = wide(gather(x, senders)) * wide(gather(y, targets))
     return product.reshape(senders.shape[0], heads, x.shape[1] // heads).sum(-1)
 
 
@@ -191,11 +204,11 @@ def dot_abstract(x, y, senders, *_, heads, **__):
     return ShapedArray((senders.shape[0], heads), high(x.dtype))
 
 
-def bilinear_jvp(primitive: Primitive, primals, tangents, **params):
+def bilinear_jvp(p: Primitive, primals, tangents, **params):
     (a, b, *rest), (da, db) = primals, tangents[:2]
-    y = primitive.bind(a, b, *rest, **params)
+    y = p.bind(a, b, *rest, **params)
     terms = [
-        primitive.bind(*pair, *rest, **params)
+        p.bind(*pair, *rest, **params)
         for pair, change in (((da, b), da), ((a, db), db))
         if not isinstance(change, ad.Zero)
     ]
@@ -254,28 +267,24 @@ def dot_batch(args, dims, **params):
     return z.reshape(z.shape[0], count, -1), 1
 
 
-def mapped(primitive: Primitive, args, dims, params) -> Array:
+def mapped(p: Primitive, args, dims, params) -> Array:
     """One after the other: each has edges of its own."""
     moved = [a if dim is None else jnp.moveaxis(a, dim, 0) for a, dim in zip(args, dims, strict=True)]
 
     def one(own):
         own = iter(own)
-        return primitive.bind(*(a if d is None else next(own) for a, d in zip(moved, dims, strict=True)), **params)
+        return p.bind(*(a if d is None else next(own) for a, d in zip(moved, dims, strict=True)), **params)
 
     return jax.lax.map(one, [a for a, dim in zip(moved, dims, strict=True) if dim is not None])
 
 
-def primitive(name: str, abstract, on_cpu, anywhere, transpose, batch) -> Primitive:
-    p = Primitive(name)
-    p.def_abstract_eval(abstract)
-    p.def_impl(jax.jit(p.bind, static_argnames=("size", "heads", "tree", "way")))
+def bilinear(name: str, abstract, on_cpu, anywhere, transpose, batch) -> Primitive:
+    p = primitive(name, abstract, anywhere, on_cpu)
     ad.primitive_jvps[p] = partial(bilinear_jvp, p)
     ad.primitive_transposes[p] = transpose
     batching.primitive_batchers[p] = batch
-    mlir.register_lowering(p, lowered(anywhere))
-    mlir.register_lowering(p, lowered(on_cpu), platform="cpu")
     return p
 
 
-neighbour_sum_p = primitive(SUM, sum_abstract, sum_on_cpu, sum_anywhere, sum_transpose, sum_batch)
-neighbour_dot_p = primitive(DOT, dot_abstract, dot_on_cpu, dot_anywhere, dot_transpose, dot_batch)
+neighbour_sum_p = bilinear(SUM, sum_abstract, sum_on_cpu, sum_anywhere, sum_transpose, sum_batch)
+neighbour_dot_p = bilinear(DOT, dot_abstract, dot_on_cpu, dot_anywhere, dot_transpose, dot_batch)

@@ -293,7 +293,7 @@ class MPNN(Model):
         biases = [weight(self, name, 3 * width, init=zeros) for name in ("bias", "recurrent_bias")]
         x = x.astype(self.dtype)
         for _ in range(self.steps):
-            x = layers.gru(ACTIVATIONS["relu"](conv(x, edges, features)), x, *kernels, *biases)
+            x = core.recurrent.gru(ACTIVATIONS["relu"](conv(x, edges, features)), x, *kernels, *biases)
         return x
 
 
@@ -371,13 +371,12 @@ def lstm_weights(layer: Model, name: str, inner: int, hidden: int) -> list[Array
 
 def run_lstm(layer: Model, name: str, xs: Sequence[Nodes], hidden: int) -> list[Array]:
     """The hidden states over a sequence."""
-    weights = lstm_weights(layer, name, xs[0].shape[1], hidden)
-    zero = jnp.zeros((xs[0].shape[0], hidden), layer.dtype)
-    state = zero, zero
+    kernel, recurrent, bias = lstm_weights(layer, name, xs[0].shape[1], hidden)
+    told = kept = jnp.zeros((xs[0].shape[0], hidden), layer.dtype)
     found = []
     for x in xs:
-        state = layers.lstm(x.astype(layer.dtype), state, *weights)
-        found.append(state[0])
+        told, kept = core.recurrent.lstm(x.astype(layer.dtype) @ kernel + told @ recurrent + bias, kept)
+        found.append(told)
     return found
 
 

@@ -160,9 +160,7 @@ class Lstm(Model):
         memory = self.variable(STREAM, "memory", lambda: start) if streams(self) else None
 
         def step(state: Array, gate: Array) -> tuple[Array, Array]:
-            enter, forget, cell, leave = jnp.split(gate + state[0] @ kernel + bias, 4, axis=-1)
-            kept = jax.nn.sigmoid(forget) * state[1] + jax.nn.sigmoid(enter) * jnp.tanh(cell)
-            told = jax.nn.sigmoid(leave) * jnp.tanh(kept)
+            told, kept = core.recurrent.lstm(gate + state[0] @ kernel + bias, state[1])
             return jnp.stack([told, kept]), told
 
         state, told = jax.lax.scan(step, start if memory is None else memory.value, jnp.moveaxis(gates, 1, 0))

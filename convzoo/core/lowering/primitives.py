@@ -93,10 +93,13 @@ def input_grad(y: Array, kernel: Array, geometry: Geometry, space: tuple[int, ..
     return conv(y, swap(kernel, geometry.groups), back)
 
 
+STATIC = ("geometry", "window", "way", "finish", "size", "heads", "tree")  # of all primitives, here and of graphs
+
+
 def primitive(name: str, abstract: Callable, anywhere: Callable, on_cpu: Callable) -> Primitive:
     p = Primitive(name)
     p.def_abstract_eval(abstract)
-    p.def_impl(jax.jit(p.bind, static_argnames=("geometry", "window", "way", "finish")))
+    p.def_impl(jax.jit(p.bind, static_argnames=STATIC))
     mlir.register_lowering(p, lowered(anywhere))
     mlir.register_lowering(p, lowered(on_cpu), platform="cpu")
     return p
