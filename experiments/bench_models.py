@@ -37,7 +37,7 @@ import convzoo
 from convzoo import core, environment
 from convzoo.core.lowering import native
 from convzoo.extras import need
-from convzoo.models import gin, graphnet, layernet, nodenet
+from convzoo.models import gcnii, gin, graphnet, layernet, molnet, nodenet
 from convzoo.nn import Model
 from convzoo.zoo import MODELS
 from experiments import flax_networks
@@ -69,7 +69,7 @@ SPACES = {
     "crepe_tiny": (1024, 1),
     "crepe_full": (1024, 1),
 }
-OF_GRAPHS = (nodenet.NodeNet, gin.GIN, graphnet.GraphNet, layernet.LayerNet)
+OF_GRAPHS = (molnet.MolNet, nodenet.NodeNet, gcnii.GCNII, gin.GIN, graphnet.GraphNet, layernet.LayerNet)
 FIELDS = (
     *("model", "mode", "batch", "ms", "low", "high", "lax_ms", "eager_ms", "eager_last_ms", "compile_ms"),
     *("compile_last_ms", "ratio_lax", "ratio_torch", "compile_s", "compile_lax_s", "peak_mb", "peak_lax_mb"),

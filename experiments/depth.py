@@ -3,7 +3,8 @@
     python -m experiments.depth --out DIR [--folder DIR] [--seeds 3] [--only graphs | images]
 
 A deep GCN averages neighbours until all nodes are alike (over-smoothing: Li et al. 2018, arXiv:1801.07606); a deep
-plain network cannot be trained well (He et al. 2016, arXiv:1512.03385). Skips are the cure of both. Writes
+plain network cannot be trained well (He et al. 2016, arXiv:1512.03385). Images are cured by adding a block's input to
+its output; graphs by adding a share of what the first layer had (GCNII: Chen et al. 2020, arXiv:2007.02133). Writes
 DIR/depth.csv, row by row (a second run goes on), and draws DIR/depth.png from it.
 """
 
@@ -25,24 +26,31 @@ from configs.cora_gcn import CONFIG as CORA
 from configs.digits_seen import CONFIG as DIGITS
 from convzoo import data, environment, train
 from convzoo.extras import need
+from convzoo.models.gcnii import GCNII
 from convzoo.models.resnet import CIFAR_RESNET20
 from convzoo.train import Experiment
 
-GRAPHS = (2, 4, 8, 16, 32, 64)
-IMAGES = (20, 32, 56, 110)
+LAYERS = {"graphs": (2, 4, 8, 16, 32, 64), "images": (20, 32, 56, 110)}
+NETWORKS = {"graphs": ("plain", "residual", "initial residual"), "images": ("plain", "residual")}
+COLOURS = {"plain": "tab:red", "residual": "tab:blue", "initial residual": "tab:green"}
+WIDTH = 64  # of the graph networks
 FIELDS = ("modality", "layers", "network", "seed", "accuracy", "seconds")
 
 
-def graph(layers: int, residual: bool, folder: str) -> Experiment:
-    """Kipf's recipe with a deeper network; from nine hops on, nearly the whole graph is in sight."""
+def graph(layers: int, network: str, folder: str) -> Experiment:
+    """Kipf's recipe with a deeper and wider network; from nine hops on, nearly the whole graph is in sight. A GCNII's
+    dense first and last layers are not counted."""
     source = dataclasses.replace(CORA.data, folder=folder, hops=layers if layers <= 8 else 0)
-    return dataclasses.replace(CORA, model=CORA.model.clone(depth=layers, residual=residual), data=source)
+    model, decays = CORA.model.clone(depth=layers, width=WIDTH, residual=network == "residual"), CORA.decay_within
+    if network == "initial residual":
+        model, decays = GCNII(depth=layers, width=WIDTH, num_classes=model.num_classes), ""
+    return dataclasses.replace(CORA, model=model, data=source, decay_within=decays)
 
 
-def image(layers: int, residual: bool) -> Experiment:
+def image(layers: int, network: str) -> Experiment:
     """He's CIFAR network, 6 n + 2 layers, half as wide."""
     depths = ((layers - 2) // 6,) * 3
-    model = CIFAR_RESNET20.clone(depths=depths, width=8, shortcut="pad" if residual else "none")
+    model = CIFAR_RESNET20.clone(depths=depths, width=8, shortcut="pad" if network == "residual" else "none")
     return dataclasses.replace(DIGITS, model=model, steps=440)
 
 
@@ -91,16 +99,17 @@ def draw(path: Path, out: Path) -> None:
     rows = read(path)
     titles = {"graphs": "GCN on Cora", "images": "CIFAR ResNet on digits"}
     for panel, modality in zip(panels, titles, strict=True):
-        for network, colour in (("plain", "tab:red"), ("residual", "tab:blue")):
+        for network in NETWORKS[modality]:
             mine = [row for row in rows if (row["modality"], row["network"]) == (modality, network)]
             layers = sorted({int(row["layers"]) for row in mine})
             values = [[100 * float(row["accuracy"]) for row in mine if int(row["layers"]) == n] for n in layers]
             if not values:
                 continue
+            colour = COLOURS[network]
             panel.plot(layers, [np.mean(v) for v in values], "o-", color=colour, label=network)
             panel.fill_between(layers, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15)
         panel.set(title=titles[modality], xlabel="layers", xscale="log")
-        panel.set_xticks(GRAPHS if modality == "graphs" else IMAGES, GRAPHS if modality == "graphs" else IMAGES)
+        panel.set_xticks(LAYERS[modality], LAYERS[modality])
         panel.minorticks_off()
         panel.legend()
     panels[0].set_ylabel("test accuracy, %")
@@ -119,14 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     path, seeds = options.out / "depth.csv", range(options.seeds)
     made = {(row["modality"], int(row["layers"]), row["network"]) for row in read(path)}
-    runs = [("graphs", n, partial(graph, folder=options.folder), together) for n in GRAPHS]
-    runs += [("images", n, image, accuracies) for n in IMAGES]
-    for modality, layers, make, how in runs:
-        for network in ("plain", "residual"):
+    ways = {"graphs": (partial(graph, folder=options.folder), together), "images": (image, accuracies)}
+    for modality, layers in [(modality, n) for modality, each in LAYERS.items() for n in each]:
+        make, how = ways[modality]
+        for network in NETWORKS[modality]:
             if (modality, layers, network) in made or options.only not in (None, modality):
                 continue
             begun = time.perf_counter()
-            experiment = make(layers, network == "residual")
+            experiment = make(layers, network)
             experiment = dataclasses.replace(experiment, steps=options.steps or experiment.steps)
             found, seconds = how(experiment, seeds), time.perf_counter() - begun
             new = not path.exists()

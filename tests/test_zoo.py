@@ -78,8 +78,8 @@ def test_create_tells_the_fields():
 
 def test_styles_name_tables_that_fit():
     """Every name of a family with peers has a table; what it needs, its model has."""
-    graphs = {"chebnet", "gat", "gatv2", "gcn", "gin", "graphsage", *fnmatch.filter(MODELS, "graphnet*")}
-    assert set(MODELS) - set(STYLES) == {"bytenet", "mlp", *graphs}
+    graphs = {"chebnet", "gat", "gatv2", "gcn", "gcnii", "gin", "graphsage", *fnmatch.filter(MODELS, "graphnet*")}
+    assert set(MODELS) - set(STYLES) == {"bytenet", "mlp", "molnet", *graphs}
     assert {table for tables in STYLES.values() for table in tables} == set(FAMILIES)
     for (name, table), fields in NEEDS.items():
         assert table in STYLES[name]

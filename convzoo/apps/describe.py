@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from convzoo.data.graphs import Graphs
+from convzoo.models.molnet import MolNet
 from convzoo.nn import Model
 from convzoo.weights import recipe as recipes
 from convzoo.zoo import shapes_of, works
@@ -33,16 +34,22 @@ def example(name: str, model: Model) -> tuple[str, Any]:
     for told, shape in shapes.items():
         if works(partial(shapes_of, model), shape):
             return told, shape
+    if isinstance(model, MolNet):
+        return f"a chain of {NODES} atoms", path(NODES, len(model.atoms), len(model.bonds))
     return f"a path of {NODES} nodes", path(NODES)
 
 
-def path(nodes: int) -> Graphs:
+def path(nodes: int, columns: int = 3, features: int = 0) -> Graphs:
     """A graph of nodes in a row, each with an edge from itself and its neighbours, taps as in a window of three."""
     pairs = [(s, r, s - r + 1) for r in range(nodes) for s in (r - 1, r, r + 1) if 0 <= s < nodes]
     senders, receivers, taps = np.array(pairs, np.int32).T
     return Graphs(
-        nodes=np.zeros((nodes, 3), np.float32),
-        edges={"tap": taps, "weight": np.ones(len(taps), np.float32)},
+        nodes=np.zeros((nodes, columns), np.float32),
+        edges={
+            "tap": taps,
+            "weight": np.ones(len(taps), np.float32),
+            "features": np.zeros((len(taps), features), np.float32),
+        },
         receivers=receivers,
         senders=senders,
         globals=None,

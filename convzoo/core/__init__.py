@@ -18,6 +18,7 @@ from convzoo.core.graph import sort_edges as sort_edges
 from convzoo.core.lowering import force as force
 from convzoo.core.messages import SparseRows as SparseRows
 from convzoo.core.messages import gcn_edges as gcn_edges
+from convzoo.core.messages import times as times
 from convzoo.core.messages import virtual_node_edges as virtual_node_edges
 from convzoo.core.messages import with_loops as with_loops
 from convzoo.core.norm import batch_norm as batch_norm

@@ -39,6 +39,21 @@ def gcn(x: Nodes, kernel: Float[Array, "in out"], edges: Edges, table: Table = N
     return graph_conv(x, kernel[None], untapped(edges), table)
 
 
+def gcn2(
+    x: Nodes,
+    initial: Nodes,
+    kernel: Float[Array, "in in"],
+    edges: Edges,
+    alpha: float,
+    beta: float,
+    table: Table = None,
+) -> Out:
+    """A layer of GCNII (Chen et al. 2020, arXiv:2007.02133): the neighbours' sum with a share ``alpha`` of what the
+    first layer had, times ``(1 - beta) identity + beta kernel``. Takes edges from ``gcn_edges``."""
+    y = (1 - alpha) * neighbour_reduce(x, edges, "sum", table) + alpha * initial[: edges.num_receivers]
+    return (1 - beta) * y + beta * product(y, kernel)
+
+
 def sage(x: Nodes, kernel: Array, own: Array, edges: Edges, kind: str = "mean", table: Table = None) -> Out:
     """GraphSAGE with the mean, max or sum of the neighbours (Hamilton et al. 2017, arXiv:1706.02216)."""
     return product(neighbour_reduce(x, edges, kind, table), kernel) + product(x[: edges.num_receivers], own)

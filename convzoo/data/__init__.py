@@ -13,6 +13,7 @@ A set is prepared once, in ``data.home.folder()``, by a TFDS builder that needs 
 from convzoo.data import home as home
 from convzoo.data.graphs import Graphs as Graphs
 from convzoo.data.home import prepare as prepare
+from convzoo.data.ogb import OgbMolecules as OgbMolecules
 from convzoo.data.ogb import OgbNodes as OgbNodes
 from convzoo.data.pictures import FashionMnist as FashionMnist
 from convzoo.data.pictures import Folder as Folder

@@ -186,7 +186,8 @@ def from_smiles(smiles: str, label: int = 0) -> GraphSet:
 
 def from_ogb(name: str, folder: str) -> tuple[GraphSet, dict[str, np.ndarray]]:
     """A set of the Open Graph Benchmark (Hu et al. 2020, arXiv:2005.00687) by its package: the graphs, and node
-    (``ogbn-*``) or graph (``ogbg-*``) indices of each split. Of several labels the first is kept.
+    (``ogbn-*``) or graph (``ogbg-*``) indices of each split. Labels of graphs are float32 [graphs, labels], NaN where
+    one is not known.
 
     Raises:
       ValueError: a name of neither kind.
@@ -202,8 +203,8 @@ def from_ogb(name: str, folder: str) -> tuple[GraphSet, dict[str, np.ndarray]]:
     graphs = []
     for graph, label in pairs:
         features = graph["edge_feat"]
-        first = int(np.nan_to_num(np.ravel(label)[0])) if kind == "graphproppred" else 0
-        graphs.append(single(graph["node_feat"], graph["edge_index"][0], graph["edge_index"][1], features, first))
+        one = single(graph["node_feat"], graph["edge_index"][0], graph["edge_index"][1], features)
+        graphs.append(one._replace(label=np.asarray(label, np.float32).reshape(1, -1)))
     joined = join(graphs)
     if kind == "nodeproppred":
         joined = joined._replace(label=np.ravel(pairs[0][1]).astype(np.int32))

@@ -1,4 +1,5 @@
-"""Node sets of the Open Graph Benchmark (Hu et al. 2020, arXiv:2005.00687), a whole graph as one batch."""
+"""Sets of the Open Graph Benchmark (Hu et al. 2020, arXiv:2005.00687): of nodes, a whole graph as one batch, and of
+molecules, many in a batch."""
 
 import functools
 from dataclasses import dataclass
@@ -6,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convzoo.data import home
+from convzoo.data import batching, home
 from convzoo.data.graph_sets import from_ogb
 from convzoo.data.planetoid import WEIGHTS, NodeSet, one_row, prepare_edges, whole_graph
 from convzoo.data.sources import Source
@@ -56,6 +57,47 @@ class OgbNodes(Source):
 
     def batch(self, rows, mask, key=None):
         return whole_graph(rows, mask)
+
+
+@dataclass(frozen=True)
+class OgbMolecules(Source):
+    """A set of molecules that the package ``ogb`` reads or downloads, packed (``batching.Packs``): atoms and bonds as
+    categories (``models.molnet``), labels float32 [batch, labels], NaN where one is not known.
+
+    Attributes:
+      graph_set: such as "ogbg-molpcba".
+      folder: where the package keeps it; empty: ``ogb`` in the data folder.
+    """
+
+    graph_set: str = "ogbg-molpcba"
+    folder: str = ""
+
+    name: ClassVar[str] = "ogb"
+    splits: ClassVar[tuple[str, ...]] = tuple(SPLITS)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.graph_set.startswith("ogbg-mol") or self.fraction != 1:
+            known = "it must be a whole set of molecules, ogbg-mol..."
+            raise ValueError(f"graph_set={self.graph_set!r}, fraction={self.fraction}: {known}")
+
+    @property
+    def place(self) -> str:
+        return self.folder or str(home.folder() / "ogb")
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(map(str, range(_read(self.graph_set, self.place)[0].label.shape[1])))
+
+    def packs(self, split: str, batch_size: int, seed: int = 0) -> batching.Packs:
+        """Batches of ``split``; all splits have the budget of the training's."""
+        self._check(split)
+        graphs, splits = _read(self.graph_set, self.place)
+        rows = splits[SPLITS["train"]]
+        budget = batching.choose_budget(graphs.n_node[rows], graphs.n_edge[rows], batch_size)
+        largest = (8 * (int(counts.max()) // 8 + 1) for counts in (graphs.n_node, graphs.n_edge))
+        room = map(max, budget[:2], largest)  # one molecule of another split may be larger than all of them
+        return batching.load(graphs, splits[SPLITS[split]], seed=seed, budget=batching.Budget(*room, batch_size))
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,6 +15,8 @@ import numpy as np
 from jax import random
 
 from convzoo.data import strings
+from convzoo.data.batching import Packs
+from convzoo.data.ogb import OgbMolecules
 from convzoo.data.pictures import Pictures
 from convzoo.data.sources import Rows, Source
 from convzoo.data.stream import Streamed
@@ -70,7 +72,7 @@ class Batches:
 
 def load(
     source: Source, split: str = "train", *, batch_size: int, seed: int = 0
-) -> Batches | Streamed | strings.Joined:
+) -> Batches | Streamed | strings.Joined | Packs:
     """Puts ``split`` of ``source`` on the device, preparing the set if need be; pictures of more than ``LARGEST`` bytes
     are streamed instead.
 
@@ -85,6 +87,8 @@ def load(
         raise ValueError(f"batch_size={batch_size} must be positive")
     if isinstance(source, strings.Strings):
         return strings.load(source, split, batch_size, seed)
+    if isinstance(source, OgbMolecules):
+        return source.packs(split, batch_size, seed)
     if isinstance(source, Pictures):
         found = source.examples(split)
         if len(found.labels) * found.picture(0).nbytes > LARGEST:

@@ -16,7 +16,7 @@ from convzoo.data.sources import Source, pad, padded_batch, sizes_of_largest
 class GraphSet(NamedTuple):
     """Many graphs, one after the other. ``nodes`` [all nodes, features]; ``senders``, ``receivers`` [all edges] count
     from 0 in each graph, receivers ascending there; ``features`` [all edges, features]; ``n_node``, ``n_edge``,
-    ``label`` [graphs]."""
+    ``label`` [graphs], or [graphs, labels]."""
 
     nodes: np.ndarray
     senders: np.ndarray

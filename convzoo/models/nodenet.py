@@ -97,8 +97,8 @@ class NodeNet(Model):
         return layer(self.num_classes, True, self, {**own, "name": "head"})(h, edges, **named), features
 
 
-def drop(net: NodeNet, x: Any, name: str, train: bool) -> Any:
-    """Dropout on rows, or on the values of sparse ones."""
+def drop(net: Any, x: Any, name: str, train: bool) -> Any:
+    """Dropout at the network's rate on rows, or on the values of sparse ones."""
     fall = nn.Dropout(net.dropout, deterministic=not train, name=name, parent=net)
     if not isinstance(x, core.SparseRows):
         return fall(jnp.asarray(x, net.dtype))

@@ -16,6 +16,7 @@ from convzoo.nn.graph_layers import ChebConv as ChebConv
 from convzoo.nn.graph_layers import EdgeConv as EdgeConv
 from convzoo.nn.graph_layers import GATConv as GATConv
 from convzoo.nn.graph_layers import GATv2Conv as GATv2Conv
+from convzoo.nn.graph_layers import GCN2Conv as GCN2Conv
 from convzoo.nn.graph_layers import GCNConv as GCNConv
 from convzoo.nn.graph_layers import GINConv as GINConv
 from convzoo.nn.graph_layers import GINEConv as GINEConv
@@ -39,5 +40,6 @@ from convzoo.nn.layers import LayerNorm as LayerNorm
 from convzoo.nn.layers import LayerScale as LayerScale
 from convzoo.nn.layers import Lstm as Lstm
 from convzoo.nn.layers import SqueezeExcite as SqueezeExcite
+from convzoo.nn.layers import Weights as Weights
 from convzoo.nn.model import Model as Model
 from convzoo.nn.streaming import Streaming as Streaming

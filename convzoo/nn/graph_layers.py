@@ -4,6 +4,7 @@ Names as researchers know them. ``edges`` are raw unless a layer says otherwise;
 edges the layer sums over, and makes that faster on a CPU. Papers are named beside the functions in ``core``.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,24 @@ class GCNConv(Model):
         if isinstance(x, SparseRows):
             return biased(self, neighbour_reduce(times(x, kernel), edges, "sum", table))
         return biased(self, layers.gcn(x.astype(self.dtype), kernel, edges, table))
+
+
+class GCN2Conv(Model):
+    """Layer ``index``, from 1, of a GCNII: ``beta = log(theta / index + 1)``. ``initial``: what the first one had, as
+    wide as ``x``. ``normalise``, ``loops`` as ``GCNConv``'s."""
+
+    index: int
+    alpha: float = 0.1
+    theta: float = 0.5
+    loops: bool = True
+    normalise: bool = True
+
+    @nn.compact
+    def __call__(self, x: Nodes, initial: Nodes, edges: core.Edges, *, table: Any = None) -> Out:
+        edges = gcn_edges(edges, loops=self.loops) if self.normalise else edges
+        kernel, beta = weight(self, "kernel", x.shape[1], x.shape[1]), math.log(self.theta / self.index + 1)
+        x, initial = x.astype(self.dtype), initial.astype(self.dtype)
+        return layers.gcn2(x, initial, kernel, edges, self.alpha, beta, table)
 
 
 class SAGEConv(Model):

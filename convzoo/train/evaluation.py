@@ -19,18 +19,26 @@ def forward(model: Any, task: Any, params: Any, batch_stats: Any, batch: Batch):
 
 
 def evaluate(experiment: Experiment, state: State, batches: Iterable[Batch]) -> dict[str, float]:
-    """The task's scores, as means over the real examples of ``batches``, and ``examples``, their number."""
+    """The task's scores, as means over the real examples of ``batches``, and ``examples``, their number; and what a
+    task tells of all its predictions together (``over_all``)."""
     totals: dict[str, float] = {}
     examples = 0
+    over_all = getattr(experiment.task, "over_all", None)
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
     for batch in batches:
-        scores, _ = forward(experiment.model, experiment.task, state.params, state.batch_stats, batch)
+        scores, predictions = forward(experiment.model, experiment.task, state.params, state.batch_stats, batch)
         mask = np.asarray(batch["mask"])
         examples += int(mask.sum())
+        if over_all:
+            kept.append((np.asarray(predictions)[mask], np.asarray(batch["label"])[mask]))
         for name, values in scores.items():
             totals[name] = totals.get(name, 0.0) + float(np.asarray(values, np.float64)[mask].sum())
     if not examples:
         raise ValueError("there is nothing to evaluate: no batch holds a real example")
-    return {**{name: total / examples for name, total in totals.items()}, "examples": examples}
+    told = {name: total / examples for name, total in totals.items()}
+    if over_all:
+        told |= over_all(*(np.concatenate(each) for each in zip(*kept, strict=True)))
+    return {**told, "examples": examples}
 
 
 def predict(experiment: Experiment, state: State, batches: Iterable[Batch]) -> np.ndarray:

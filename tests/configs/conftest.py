@@ -34,7 +34,7 @@ def real_sets(request: pytest.FixtureRequest) -> None:
         return
     source = script.config(request.getfixturevalue("name")).data
     if source.name == "ogb":
-        pytest.skip("ogbn-arxiv is a download of 80 MB")
+        pytest.skip("a set of OGB is a download")
     if source.name not in REAL:
         return
     test_data, folder = (Path(request.getfixturevalue(name)) for name in ("test_data", "data_folder"))

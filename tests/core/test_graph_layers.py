@@ -34,15 +34,17 @@ def run(name: str, x: Any, edges: core.Edges, features: Any) -> np.ndarray:
     """One layer at filled weights, in float32."""
     case = CASES[name]
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), graph_cases.parameters(case, MESSY))
+    given = {"initial": (x, x * x, edges)}.get(case.takes, (x, edges))
     more = (features,) if "features" in case.takes else ()
     apply = jax.jit(case.layer.apply, compiler_options=cases.UNOPTIMISED)
-    return np.asarray(apply({"params": params}, x, edges, *more))
+    return np.asarray(apply({"params": params}, *given, *more))
 
 
 def example(name: str) -> tuple[jax.Array, core.Edges, Any]:
     arrays = {k: jnp.asarray(v, jnp.float32) for k, v in graph_cases.given(CASES[name], MESSY).items()}
-    x, edges, *_ = graph_cases.arguments(CASES[name], arrays, MESSY)
-    return x, jax.tree.map(jnp.asarray, edges), arrays.get("features")
+    given = graph_cases.arguments(CASES[name], arrays, MESSY)
+    edges = next(each for each in given if isinstance(each, core.Edges))
+    return arrays["x"], jax.tree.map(jnp.asarray, edges), arrays.get("features")
 
 
 def near(found, expected):

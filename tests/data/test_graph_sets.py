@@ -1,5 +1,6 @@
 """Graph sets: text files, raw pickles, networkx, points, molecules; batches in one shape; sampled neighbourhoods."""
 
+import dataclasses
 import functools
 import pickle
 import sys
@@ -15,6 +16,7 @@ import pytest
 from convzoo import core, data, train
 from convzoo.data import batching, graph_sets, planetoid
 from convzoo.data.tudataset import GraphSet, read_tudataset
+from convzoo.models import molnet
 from convzoo.models.gin import GIN
 from convzoo.models.nodenet import NodeNet
 
@@ -442,6 +444,59 @@ def test_an_ogb_set_is_one_batch(monkeypatch, tmp_path):
         assert ends == pairs | {(b, a) for a, b in pairs} | {(n, n) for n in range(6)}
     with pytest.raises(ValueError, match="it must be a whole node set, ogbn-"):
         data.OgbNodes("ogbg-molhiv")
+
+
+def test_a_set_of_molecules_trains(monkeypatch, tmp_path):
+    """As the package gives one: atoms and bonds as whole numbers, labels [1, labels] with NaN; the card's network, task
+    and engine on it, tested by average precision."""
+    from configs.ogbg_molpcba import CONFIG
+
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(30):
+        nodes = int(generator.integers(2, 9))
+        ends = np.stack([np.arange(nodes - 1), np.arange(1, nodes)])
+        bonds = generator.integers(0, molnet.BONDS, (nodes - 1, 3))
+        atoms = generator.integers(0, molnet.ATOMS, (nodes, 9))
+        labels = np.array([[generator.integers(0, 2), np.nan, atoms[0, 0] % 2]])
+        both = {"edge_index": np.concatenate([ends, ends[::-1]], 1), "edge_feat": np.concatenate([bonds, bonds])}
+        found.append(({**both, "node_feat": atoms, "num_nodes": nodes}, labels))
+
+    class GraphPropPredDataset:
+        def __init__(self, name: str, root: str):
+            assert (name, root) == ("ogbg-moltiny", str(tmp_path))
+
+        def __len__(self) -> int:
+            return len(found)
+
+        def __getitem__(self, index: int):
+            return found[index]
+
+        def get_idx_split(self):
+            return {"train": np.arange(20), "valid": np.arange(20, 25), "test": np.arange(25, 30)}
+
+    package = types.ModuleType("ogb.graphproppred")
+    vars(package)["GraphPropPredDataset"] = GraphPropPredDataset
+    monkeypatch.setitem(sys.modules, "ogb", types.ModuleType("ogb"))
+    monkeypatch.setitem(sys.modules, "ogb.graphproppred", package)
+    source = data.OgbMolecules("ogbg-moltiny", str(tmp_path))
+    assert source.classes == ("0", "1", "2")
+    small = CONFIG.model.clone(depth=2, width=8, num_classes=3)
+    experiment = dataclasses.replace(CONFIG, data=source, model=small, steps=2, batch_size=8)
+    batches = data.load(source, batch_size=experiment.batch_size)
+    state = train.init(experiment, batches.example)
+    state, logged = train.fit(experiment, state, batches, train.compile_update(experiment), shown=False)
+    assert np.isfinite(logged[-1]["loss"])
+    test = data.load(source, "test", batch_size=8)
+    np.testing.assert_array_equal(
+        np.concatenate([batch["label"][batch["mask"]] for batch in test.in_order()]),
+        np.concatenate([label for _, label in found[25:]]),
+    )
+    told = train.evaluate(experiment, state, test.in_order())
+    assert told["examples"] == 5
+    assert 0 < told["average_precision"] <= 1
+    with pytest.raises(ValueError, match="it must be a whole set of molecules, ogbg-mol"):
+        data.OgbMolecules("ogbg-ppa")
 
 
 def test_an_experiment_trains_on_packs():

@@ -8,6 +8,7 @@ import pytest
 
 from configs.cora_gcn import CONFIG
 from convzoo import core, data, train
+from convzoo.models.gcnii import GCNII
 from convzoo.models.nodenet import NodeNet
 from experiments import bench_graphs, cora, depth, gin
 from tests.data.test_graph_sets import tiny, write_npz
@@ -91,5 +92,6 @@ def test_depth_is_drawn_from_its_rows(tmp_path):
     (tmp_path / "depth.csv").write_text("\n".join([",".join(depth.FIELDS), *rows]) + "\n")
     depth.draw(tmp_path / "depth.csv", tmp_path / "depth.png")
     assert (tmp_path / "depth.png").stat().st_size > 1000
-    assert depth.graph(4, True, "x").model == CONFIG.model.clone(depth=4, residual=True)
-    assert depth.image(20, False).model.shortcut == "none"
+    assert depth.graph(4, "residual", "x").model == CONFIG.model.clone(depth=4, width=64, residual=True)
+    assert depth.graph(4, "initial residual", "x").model == GCNII(depth=4)
+    assert depth.image(20, "plain").model.shortcut == "none"

@@ -24,6 +24,7 @@ from flax.traverse_util import flatten_dict
 from jax import export
 
 from convzoo import core, zoo
+from convzoo.apps import describe
 from convzoo.data.graphs import Graphs, compact, trace
 from convzoo.models import (
     alexnet,
@@ -31,12 +32,14 @@ from convzoo.models import (
     convnext,
     crepe,
     efficientnet,
+    gcnii,
     gin,
     graphnet,
     layernet,
     mlp,
     mobilenet,
     mobilenetv3,
+    molnet,
     nodenet,
     quartznet,
     resnet,
@@ -141,6 +144,7 @@ CASES = {
     "graphnet": Case(graphnet.GraphNet(depth=2, width=6), (), "stem block0 block1 pooled"),
     "gcn": Case(nodenet.NodeNet(depth=3, width=6, num_classes=5, residual=True), (), "conv0 conv1"),
     "gat": Case(nodenet.GAT.clone(width=3, heads=2, num_classes=5), (), "conv0"),
+    "gcnii": Case(gcnii.GCNII(depth=3, width=6, num_classes=5, dropout=0.2), (), "stem conv0 conv1 conv2"),
     "gin": Case(gin.GIN(depth=2, width=6, num_classes=5), (), "conv0 conv1 pooled"),
     "graphnet edgeconv": Case(
         layernet.LayerNet(layer="edge_conv", depth=1, width=8, num_classes=5), (), "stem block0 pooled"
@@ -158,6 +162,7 @@ AFTER_DROPOUT = {
     "vgg": ("dense1", "pooled"),
     "gcn": ("conv0", "conv1"),
     "gat": ("conv0",),
+    "gcnii": ("stem", "conv0", "conv1", "conv2"),
 }
 BEFORE_NORMS = {"bytenet": ("embedded",), "graphnet edgeconv": ("stem",)}
 BATCH, NODES = 3, 40
@@ -290,7 +295,7 @@ def test_jit_equals_eager_and_traces_once(name):
         eager, eager_features = model.apply(variables, inputs(name), train=False)
     assert_near(y, eager, 1e-5)
     jax.tree.map(functools.partial(assert_near, tolerance=1e-5), features, eager_features)
-    outputs = NODES if isinstance(model, nodenet.NodeNet) else BATCH + (name in LISTED)
+    outputs = NODES if isinstance(model, nodenet.NodeNet | gcnii.GCNII) else BATCH + (name in LISTED)
     assert (y.shape[0], y.shape[-1]) == (outputs, model.num_classes)
 
 
@@ -735,7 +740,9 @@ PUBLISHED = {
 
 def smallest(model: Model) -> Any:
     """An input that ``model`` takes; only its channels matter to the tree."""
-    if isinstance(model, graphnet.GraphNet | layernet.LayerNet | nodenet.NodeNet | gin.GIN):
+    if isinstance(model, molnet.MolNet):
+        return describe.path(4, len(model.atoms), len(model.bonds))
+    if isinstance(model, graphnet.GraphNet | layernet.LayerNet | nodenet.NodeNet | gcnii.GCNII | gin.GIN):
         return graphs()[0]
     if isinstance(model, bytenet.ByteNet):
         return jnp.zeros((1, 8), jnp.int32)
@@ -810,8 +817,8 @@ def test_the_tree_is_golden(name):
 
 def test_every_constant_has_a_name_and_a_golden_tree():
     families = (
-        *(alexnet, bytenet, convnext, crepe, efficientnet, gin, graphnet, layernet, mlp, mobilenet, mobilenetv3),
-        *(nodenet, quartznet, resnet, silero, tcn, vgg, wavecnn),
+        *(alexnet, bytenet, convnext, crepe, efficientnet, gcnii, gin, graphnet, layernet, mlp, mobilenet),
+        *(mobilenetv3, molnet, nodenet, quartznet, resnet, silero, tcn, vgg, wavecnn),
     )
     constants = [value for family in families for value in vars(family).values() if isinstance(value, nn.Module)]
     assert {id(value) for value in constants} == {id(value) for value in zoo.MODELS.values()}

@@ -60,6 +60,7 @@ CASES = {
     "gcn": Case(nn.GCNConv(6)),
     "gcn narrowing": Case(nn.GCNConv(3, bias=False), weighted=True),
     "gcn without loops": Case(nn.GCNConv(4, loops=False)),
+    "gcn2": Case(nn.GCN2Conv(2, alpha=0.2, theta=0.7), "initial"),
     "sage mean": Case(nn.SAGEConv(4)),
     "sage max": Case(nn.SAGEConv(4, kind="max")),
     "sage sum": Case(nn.SAGEConv(4, kind="sum", bias=False)),
@@ -118,6 +119,8 @@ def given(case: Case, ends: np.ndarray) -> Arrays:
     arrays = {"x": uniform("x", (NODES, IN), -2, 2)}
     if "features" in case.takes:
         arrays["features"] = uniform("features", (count, IN if "wide" in case.takes else IN_EDGE))
+    if case.takes == "initial":
+        arrays["initial"] = uniform("initial", (NODES, IN), -2, 2)
     if case.weighted:
         arrays["weight"] = uniform("weight", (count,), 0.5, 1.5)
     return arrays
@@ -143,6 +146,8 @@ def arguments(case: Case, arrays: dict[str, Any], ends: np.ndarray) -> tuple[Any
     tapped = isinstance(case.layer, nn.RGCNConv | VirtualNode)
     taps = relations(count) if tapped else np.full(count, 5)  # other layers do not care
     edges = core.Edges(jnp.asarray(ends[0]), jnp.asarray(ends[1]), jnp.asarray(taps), weight, NODES)
+    if case.takes == "initial":
+        return x, arrays["initial"], edges
     return (x, edges, arrays["features"]) if "features" in case.takes else (x, edges)
 
 

@@ -40,6 +40,7 @@ NAMES: dict[str, dict[str, str]] = {
     "gcn": BIASED,
     "gcn narrowing": {"lin.weight": "kernel"},
     "gcn without loops": BIASED,
+    "gcn2": {"weight1": "kernel"},
     "sage mean": SAGE,
     "sage max": SAGE,
     "sage sum": {"lin_l.weight": "kernel", "lin_r.weight": "own"},
@@ -130,6 +131,7 @@ def builders(torch: Any, pyg: Any) -> dict[str, Callable[[], Any]]:
         "gcn": lambda: nn.GCNConv(IN, 6),
         "gcn narrowing": lambda: nn.GCNConv(IN, 3, bias=False),
         "gcn without loops": lambda: nn.GCNConv(IN, 4, add_self_loops=False),
+        "gcn2": lambda: nn.GCN2Conv(IN, 0.2, 0.7, layer=2),
         "sage mean": lambda: nn.SAGEConv(IN, 4),
         "sage max": lambda: nn.SAGEConv(IN, 4, aggr="max"),
         "sage sum": lambda: nn.SAGEConv(IN, 4, aggr="sum", bias=False),
@@ -178,6 +180,8 @@ def call(torch: Any, name: str, case: Case, net: Any, tensors: dict[str, Any], e
     if case.takes == "graphs":
         ids = torch.from_numpy(GRAPH_ID)
         return net(x, ids, batch_size=NUM_GRAPHS) if name == "graph norm" else net(x, ids, dim_size=NUM_GRAPHS)
+    if case.takes == "initial":
+        return net(x, tensors["initial"], edge_index)
     more = [tensors[key] for key in ("features", "weight") if key in tensors]
     if name.startswith(("rgcn", "virtual")):
         more = [torch.from_numpy(graph_cases.relations(ends.shape[1]))]
@@ -186,8 +190,8 @@ def call(torch: Any, name: str, case: Case, net: Any, tensors: dict[str, Any], e
 
 
 def turned(array: np.ndarray, peer: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Between our layout and the peer's, either way: its matrices called weight are transposed."""
-    return array.T if array.ndim == 2 and "weight" in peer else array.reshape(shape)
+    """Between our layout and the peer's, either way: its matrices called weight are transposed, but GCNII's."""
+    return array.T if array.ndim == 2 and "weight" in peer and peer != "weight1" else array.reshape(shape)
 
 
 def theirs(torch: Any, pyg: Any, name: str, graph: str) -> cases.Arrays:
