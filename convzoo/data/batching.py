@@ -126,6 +126,10 @@ class Packs:
     budget: Budget
     seed: int = 0
 
+    @property
+    def examples(self) -> int:
+        return len(self.kept)
+
     @functools.cached_property
     def epoch_steps(self) -> int:
         """Batches in an epoch: those that graphs in stored order take."""

@@ -95,9 +95,10 @@ class OgbMolecules(Source):
         graphs, splits = _read(self.graph_set, self.place)
         rows = splits[SPLITS["train"]]
         budget = batching.choose_budget(graphs.n_node[rows], graphs.n_edge[rows], batch_size)
-        largest = (8 * (int(counts.max()) // 8 + 1) for counts in (graphs.n_node, graphs.n_edge))
-        room = map(max, budget[:2], largest)  # one molecule of another split may be larger than all of them
-        return batching.load(graphs, splits[SPLITS[split]], seed=seed, budget=batching.Budget(*room, batch_size))
+        # One molecule of another split may be larger than all of them.
+        nodes, edges = (8 * (int(counts.max()) // 8 + 1) for counts in (graphs.n_node, graphs.n_edge))
+        budget = budget._replace(nodes=max(nodes, budget.nodes), edges=max(edges, budget.edges))
+        return batching.load(graphs, splits[SPLITS[split]], seed=seed, budget=budget)
 
 
 @functools.lru_cache(maxsize=1)

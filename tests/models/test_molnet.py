@@ -19,8 +19,9 @@ def molecule(atoms: int, seed: int) -> graph_sets.GraphSet:
     generator = np.random.default_rng(seed)
     ends = np.stack([np.arange(atoms - 1), np.arange(1, atoms)])
     bonds = generator.integers(0, BONDS, (atoms - 1, 3))
-    both = np.concatenate([ends, ends[::-1]], 1)
-    return graph_sets.single(generator.integers(0, ATOMS, (atoms, 9)), *both, np.concatenate([bonds, bonds]))
+    senders, receivers = np.concatenate([ends, ends[::-1]], 1)
+    nodes = generator.integers(0, ATOMS, (atoms, 9))
+    return graph_sets.single(nodes, senders, receivers, np.concatenate([bonds, bonds]))
 
 
 @functools.cache
