@@ -8,7 +8,8 @@ and vmap.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import jax
 from jax.extend import core as jaxpr
@@ -44,10 +45,19 @@ class Program(NamedTuple):
         return [name for name, end in features.items() if is_variable(end) and end in needed]
 
 
-def traced(model: Model, variables: Any, x: Any) -> Program:
+def answer(model: Model, variables: Any, x: Any) -> Answer:
     """The forward pass in evaluation."""
-    trace = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False), return_shape=True)
-    closed, shape = trace(variables, x)
+    return cast(Answer, model.apply(variables, x, train=False))
+
+
+def answer_shape(model: Model, variables: Any, x: Any) -> Any:
+    """The shapes and dtypes of the answer; nothing is computed."""
+    return jax.eval_shape(partial(answer, model), variables, x)
+
+
+def traced(model: Model, variables: Any, x: Any) -> Program:
+    """The forward pass in evaluation, as equations."""
+    closed, shape = jax.make_jaxpr(partial(answer, model), return_shape=True)(variables, x)
     return Program(closed, jax.tree.structure(shape))
 
 
