@@ -43,21 +43,27 @@ def inside(space: Sequence[int], window: Sequence[int], stride: int = 1) -> tupl
     return tuple(slices)
 
 
-def summary(x: Float[np.ndarray, "*space"], kernel: Kernel, *, stride: int = 1) -> Summary:
-    """What the map shows, in numbers."""
+def summary(
+    x: Float[np.ndarray, "*space"],
+    kernel: Kernel,
+    *,
+    stride: int = 1,
+    found: Float[np.ndarray, "*new_space"] | None = None,
+) -> Summary:
+    """What the map shows, in numbers; ``found`` is the map where it is known already."""
     part = inside(x.shape, kernel.values.shape, stride)
-    whole = feature_map(x, kernel, stride=stride)
+    whole = feature_map(x, kernel, stride=stride) if found is None else found
     starts = [each.indices(n)[0] for each, n in zip(part, whole.shape, strict=True)]
-    found = np.asarray(whole[part])
+    seen = np.asarray(whole[part])
 
     def answer(flat: np.intp) -> Answer:
-        place = np.unravel_index(flat, found.shape)
-        return Answer(float(found[place]), tuple(int(p) + s for p, s in zip(place, starts, strict=True)))
+        place = np.unravel_index(flat, seen.shape)
+        return Answer(float(seen[place]), tuple(int(p) + s for p, s in zip(place, starts, strict=True)))
 
-    power = np.sort(np.square(found, dtype=np.float64), axis=None)[::-1]
+    power = np.sort(np.square(seen, dtype=np.float64), axis=None)[::-1]
     total = power.sum()
     half = (np.searchsorted(np.cumsum(power), total / 2) + 1) / power.size if total else 0.0
-    return Summary(answer(found.argmin()), answer(found.argmax()), float(total / power.size), float(half))
+    return Summary(answer(seen.argmin()), answer(seen.argmax()), float(total / power.size), float(half))
 
 
 def shift_difference(

@@ -2,7 +2,7 @@
 
     feature_map(face(128), kernel("vertical edges"))      [height, width] -> [height, width]
     feature_map(pluck(96), along(kernel("blur")))         [time] -> [time]
-    graph_map(values, places, kernel("gabor:45"))         [nodes], [nodes, 2] -> [nodes]
+    graph_map(values, plane_edges(places, (13, 13)), kernel("gabor:45"))         [nodes] -> [nodes]
 
 All of it is ``core.conv`` and ``core.graph_conv``, cross-correlation as in every network: a positive weight on the
 right answers what is brighter on the right. Positions are (row, column) or (sample,); maps are float32.
@@ -23,6 +23,7 @@ from convzoo import core
 from convzoo.core.shapes import resolve_padding
 
 LARGEST = 63  # taps that a kernel may have along an axis
+NEAR = 0.83  # of a step: as close as nodes are thrown, and as far from an offset as its sender may be
 HEAVIEST = 1e6  # the largest weight that may be typed in
 Numbers = Float[np.ndarray | Array, "..."]
 
@@ -199,9 +200,14 @@ def along(given: Kernel) -> Kernel:
     if given.values.ndim == 1:
         return given
     exact = given.values.astype(np.float64)
-    profiles = [exact.sum(0), exact.sum(1), exact[exact.shape[0] // 2]]
-    seen = next((each for each in profiles if np.abs(each).max() > 1e-6 * np.abs(exact).max(initial=0)), profiles[0])
-    return Kernel(seen.astype(np.float32), given.told, given.name)
+    profiles = {
+        "the sums of its columns": exact.sum(0),
+        "the sums of its rows": exact.sum(1),
+        "its middle row": exact[exact.shape[0] // 2],
+    }
+    least = 1e-6 * np.abs(exact).max()
+    told = next((told for told, values in profiles.items() if np.abs(values).max() > least), "its middle row")
+    return Kernel(profiles[told].astype(np.float32), told, given.name)
 
 
 # --- what it answers --------------------------------------------------------------------------------------------------
@@ -266,38 +272,36 @@ def window_corner(
 # --- over a graph -----------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=16)
 def scattered(across: int, seed: int = 0) -> Float[np.ndarray, "nodes 2"]:
-    """Places (row, column) of an irregular graph from 0 to ``across`` - 1: thrown at random, none within 0.83 of
-    another (random sequential packing), which is about one a square of side 1."""
+    """Places (row, column) of an irregular graph from 0 to ``across`` - 1: thrown at random, none within
+    ``NEAR`` of another (random sequential packing), which is about one a square of side 1."""
     places = np.zeros((0, 2))
     for place in np.random.default_rng(seed).uniform(0, across - 1, (60 * across**2, 2)):
-        if (np.square(places - place).sum(1) >= 0.83**2).all():
+        if (np.square(places - place).sum(1) >= NEAR**2).all():
             places = np.concatenate([places, place[None]])
     return places.astype(np.float32)
 
 
 def plane_edges(places: Float[np.ndarray, "nodes 2"], window: Sequence[int]) -> core.Edges:
-    """Edges between nodes in a plane, the tap told by where the sender lies, rounded to whole steps.
+    """Who sends to whom in a plane, and through which tap: of each node and tap the node nearest to the tap's offset.
 
-    Places are (row, column) in steps; on whole numbers this is ``core.grid_edges``. Where several senders share a tap
-    each weighs an equal share, so that together they count as one.
+    Places are (row, column), the window (height, width) in the same steps; on a grid this is ``core.grid_edges``. Where
+    no node is within ``NEAR`` of the offset, at the rim, nobody sends, as beyond the edge of a picture.
     """
-    height, width = window
-    offset = np.rint(places[None] - places[:, None]).astype(int)  # [receiver, sender, axis]
-    row, column = offset[..., 0] + (height - 1) // 2, offset[..., 1] + (width - 1) // 2
-    receivers, senders = np.nonzero((row >= 0) & (row < height) & (column >= 0) & (column < width))
-    taps = (row * width + column)[receivers, senders]
-    slots = receivers * height * width + taps
-    order = np.argsort(slots, kind="stable")
-    senders, receivers, taps = (jnp.asarray(each[order], jnp.int32) for each in (senders, receivers, taps))
-    weight = (1 / np.bincount(slots)[slots])[order]
-    return core.Edges(senders, receivers, taps, jnp.asarray(weight, jnp.float32), len(places))
+    middle = (np.array(window) - 1) // 2
+    nearest, far = [], []
+    for tap in np.ndindex(*window):
+        wanted = places + (np.array(tap) - middle).astype(np.float32)
+        distance = np.square(places[None] - wanted[:, None]).sum(-1)
+        nearest.append(distance.argmin(1))
+        far.append(distance.min(1) > NEAR**2)
+    receivers, taps = np.nonzero(~np.stack(far, 1))
+    indices = [jnp.asarray(each, jnp.int32) for each in (np.stack(nearest, 1)[receivers, taps], receivers, taps)]
+    return core.Edges(indices[0], indices[1], indices[2], jnp.ones(len(taps), jnp.float32), len(places))
 
 
-def graph_map(
-    values: Float[np.ndarray, " nodes"], places: Float[np.ndarray, "nodes 2"], kernel: Kernel
-) -> Float[np.ndarray, " nodes"]:
-    """The same kernel over a graph in a plane: each node sums its neighbours, by direction."""
-    edges = plane_edges(places, kernel.values.shape)
+def graph_map(values: Float[np.ndarray, " nodes"], edges: core.Edges, kernel: Kernel) -> Float[np.ndarray, " nodes"]:
+    """The same kernel over a graph in a plane: each node sums its neighbours, by direction (``plane_edges``)."""
     taps = jnp.asarray(kernel.values.reshape(-1, 1, 1))
     return np.asarray(core.graph_conv(jnp.asarray(values)[:, None], taps, edges))[:, 0]
