@@ -71,6 +71,8 @@ def smoothgrad(
 ) -> Map:
     """As ``saliency``, of the mean gradient over noisy copies (Smilkov et al. 2017, arXiv:1706.03825).
 
+    The noise is the same for every example of a batch, but for its size.
+
     Args:
       noise: its standard deviation, as a share of the range of each example's values.
     """
@@ -115,7 +117,7 @@ def _loop(model, variables, x, base, target, shares, weights, count, sigma, key)
     slope = jax.grad(lambda x: scores(model, variables, x, target).sum())
 
     def step(k, total):
-        noise = jax.random.normal(jax.random.fold_in(key, k), x.shape, x.dtype)
+        noise = jax.random.normal(jax.random.fold_in(key, k), x.shape[1:], x.dtype)
         return total + weights[k] * slope(base + shares[k] * (x - base) + sigma * noise)
 
     return lax.fori_loop(0, count, step, jnp.zeros_like(x))
@@ -136,7 +138,7 @@ def grad_cam(model: Model, variables: Any, x: Input, target: Target, *, waypoint
     Raises:
       ValueError: the network has no such waypoint, or it has no places.
     """
-    return _cam(model, "mean", variables, x, target, waypoint)
+    return _cam(model, "mean", waypoint, variables, x, target)
 
 
 def grad_cam_plus_plus(model: Model, variables: Any, x: Input, target: Target, *, waypoint: str | None = None) -> Cam:
@@ -144,11 +146,11 @@ def grad_cam_plus_plus(model: Model, variables: Any, x: Input, target: Target, *
 
     The weights of an exponential output, of which only ratios of derivatives remain; arguments as for ``grad_cam``.
     """
-    return _cam(model, "places", variables, x, target, waypoint)
+    return _cam(model, "places", waypoint, variables, x, target)
 
 
-@partial(jax.jit, static_argnums=(0, 1), static_argnames="waypoint")
-def _cam(model: Model, kind: str, variables: Any, x: Array, target: Array, waypoint: str | None) -> Cam:
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _cam(model: Model, kind: str, waypoint: str | None, variables: Any, x: Array, target: Array) -> Cam:
     value, onward = waypoints.opened(model, variables, x, waypoint or last_with_places(model, variables, x))
     if value.ndim != x.ndim:
         raise ValueError(f"{waypoint!r} has no places: it is {list(value.shape)} for an input {list(x.shape)}")
