@@ -64,7 +64,7 @@ def hsic(x: Array, y: Array, unbiased: bool) -> Array:
 
 
 def criterion(
-    inner: Array, x: Float[Array, "*first examples"], y: Float[Array, "*first examples"], unbiased: bool
+    inner: Array, x: Float[Array, "*first examples"], y: Float[Array, "*second examples"], unbiased: bool
 ) -> Array:
     """HSIC from the product of two centred Gram matrices and their diagonals. The unbiased one leaves the diagonals
     out; what is left of a row then sums to minus its diagonal."""
