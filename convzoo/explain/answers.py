@@ -84,9 +84,10 @@ def shift_difference(
 def by_part(
     found: Float[np.ndarray, "height width"], parts: Mapping[str, Bool[np.ndarray, "height width"]]
 ) -> dict[str, float]:
-    """The mean size of the answers in each part, and elsewhere."""
-    rest = ~np.any(list(parts.values()), axis=0)
-    return {name: float(np.abs(found)[mask].mean()) for name, mask in (*parts.items(), ("elsewhere", rest))}
+    """The mean size of the answers in each part, and elsewhere; a part without pixels is left out."""
+    elsewhere = ~np.any(list(parts.values()), axis=0)
+    masks = {**parts, "elsewhere": elsewhere}
+    return {name: float(np.abs(found)[mask].mean()) for name, mask in masks.items() if mask.any()}
 
 
 def ratios(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:

@@ -280,7 +280,9 @@ def scattered(across: int, seed: int = 0) -> Float[np.ndarray, "nodes 2"]:
     for place in np.random.default_rng(seed).uniform(0, across - 1, (60 * across**2, 2)):
         if (np.square(places - place).sum(1) >= NEAR**2).all():
             places = np.concatenate([places, place[None]])
-    return places.astype(np.float32)
+    places = places.astype(np.float32)
+    places.setflags(write=False)
+    return places
 
 
 def plane_edges(places: Float[np.ndarray, "nodes 2"], window: Sequence[int]) -> core.Edges:

@@ -119,7 +119,7 @@ class Sheet:
 
     def ring(self, box: Box) -> None:
         """A frame around a box, to be seen on dark and light."""
-        left, top, width, height = (round(each) for each in box)
+        left, top, width, height = round(box[0]), round(box[1]), max(round(box[2]), 1), max(round(box[3]), 1)
         for out, colour in ((3, CARD), (2, INK), (1, INK), (0, CARD)):
             self.draw.rectangle((left - out, top - out, left + width - 1 + out, top + height - 1 + out), outline=colour)
 
@@ -148,13 +148,11 @@ class Sheet:
             for end in ends:
                 if end:
                     y = sorted((middle, middle - end * reach))
-                    self.draw.rectangle((x + gap, y[0], x + width / bars - 1, y[1]), paint(end))
+                    self.draw.rectangle((x + gap, y[0], max(x + width / bars - 1, x + gap), y[1]), paint(end))
         self.draw.line((left, middle, left + width - 1, middle), SOFT)
 
-    def table(
-        self, box: Box, values: np.ndarray, colours: UInt8[np.ndarray, "*shape 3"], *, numbers: bool | None = None
-    ) -> Box:
-        """Numbers in coloured squares, in the middle of a box; (what the squares fill)."""
+    def table(self, box: Box, values: np.ndarray, colours: UInt8[np.ndarray, "*shape 3"]) -> None:
+        """Coloured squares in the middle of a box, with their numbers where there are few."""
         values, colours = np.atleast_2d(values), colours.reshape(*np.atleast_2d(values).shape, 3)
         rows, columns = values.shape
         left, top, width, height = box
@@ -168,10 +166,9 @@ class Sheet:
             self.draw.rectangle(
                 (x, y, x + cell - 1 - gap, y + cell - 1 - gap), (red, green, blue), LINE if gap else None
             )
-            if max(rows, columns) <= NUMBERED if numbers is None else numbers:
+            if max(rows, columns) <= NUMBERED:
                 ink = CARD if 0.3 * red + 0.59 * green + 0.11 * blue < 140 else INK
-                self.text(x + cell / 2, y + cell / 2, short(value), size=size, colour=ink, anchor="mm")
-        return left, top, cell * columns, cell * rows
+                self.text(x + cell / 2, y + cell / 2, short(float(value)), size=size, colour=ink, anchor="mm")
 
     def scale(self, x: float, y: float, width: float, limit: float) -> None:
         """What the two colours mean: a bar from -limit to limit with numbers under it."""

@@ -43,7 +43,7 @@ SMALL = 16  # pixels along a side, and samples of a sound twice as many, up to w
 ACROSS = 14  # nodes of the graph
 FORMS = {".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
 BEYOND = np.array(OUTSIDE, np.uint8)
-Input = Float[np.ndarray, "*space"]
+Input = Float[np.ndarray, "..."]  # a picture or a sound
 
 
 def size_of(values: np.ndarray) -> float:
@@ -83,14 +83,15 @@ def triple(x: Input, kernel: Kernel, *, stride: int = 1, at: Sequence[int] | Non
     """
     found = filters.feature_map(x, kernel, stride=stride)
     at = tuple(at or summary(x, kernel, stride=stride, found=found).strongest.at)
-    sheet = Sheet(1000, 470)
-    limit = row(sheet, 48, (340, 200, 340), 340, x, kernel, stride, at)
+    high = max(200, round(panel(x.shape, (0, 0, 340, 340)).box[3])) if x.ndim == 2 else 200
+    sheet, low = Sheet(1000, high + 122), high + 60
+    limit = row(sheet, 48, (340, 200, 340), high, x, kernel, stride, at)
     for left, text in ((30, f"input{f': {title}' if title else ''}"), (400, "kernel"), (630, "feature map")):
         sheet.text(left, 20, text, size=17)
-    sheet.text(30, 400, f"{size_in_words(x.shape)}{', 0 black, 1 white' if x.ndim == 2 else ''}", colour=SOFT)
-    sheet.wrapped(400, 400, 205, f"{kernel.name}: {kernel.told}")
-    sheet.scale(630, 403, 340, limit)
-    sheet.text(630, 442, f"{found[at]:+.2f} at {place_of(at)}, framed", size=14, colour=SOFT)
+    sheet.text(30, low, f"{size_in_words(x.shape)}{', 0 black, 1 white' if x.ndim == 2 else ''}", colour=SOFT)
+    sheet.wrapped(400, low, 205, f"{kernel.name}: {kernel.told}")
+    sheet.scale(630, low + 3, 340, limit)
+    sheet.text(630, low + 38, f"{found[at]:+.2f} at {place_of(at)}, framed", size=14, colour=SOFT)
     return sheet.array()
 
 
@@ -106,7 +107,7 @@ def row(
     given, answered = panel(x.shape, rooms[0]), panel(found.shape, rooms[2])
     show_input(sheet, given, x)
     show_map(sheet, answered, found, size_of(found))
-    room = (*rooms[1][:3], given.box[3])
+    room = (*rooms[1][:3], max(given.box[3], min(widths[1], height)))
     sheet.table(room, kernel.values, signed(kernel.values, size_of(kernel.values)))
     corner = filters.window_corner(x.shape, kernel.values.shape, at, stride)
     sheet.ring(given.cells(corner, kernel.values.shape))
@@ -264,7 +265,7 @@ def graph_row(
             if left == lefts[0] and b == framed and weights[tap]:
                 shade = colour(float(weights[tap]), size_of(weights))
                 sheet.draw.line((*points[a], *points[b]), shade, 3)
-                sheet.draw.circle(tuple(points[a]), 0.42 * step, tuple(grey(values[a]).tolist()), shade, 4)
+                sheet.draw.circle(tuple(points[a]), 0.42 * step, tuple(grey(values)[a].tolist()), shade, 4)
         for out, line in ((4, CARD), (3, INK), (2, INK), (1, CARD)):
             sheet.draw.circle(tuple(points[framed]), 0.36 * step + out, outline=line)
     sheet.table((60 + widths[0], top, widths[1], height), kernel.values, signed(kernel.values, size_of(weights)))
