@@ -28,7 +28,7 @@ const arrowhead = () => {
 function net(which, values, { receiver = -1, until = Infinity } = {}) {
   const svg = find(`[data-net=${which}]`), { nodes, edges, messages } = now(), most = limit();
   const held = svg.contains(document.activeElement) ? document.activeElement.dataset.node : undefined;
-  svg.replaceChildren(arrowhead());
+  svg.replaceChildren(...(which === "left" ? [arrowhead()] : []));
   for (const [a, b] of edges) svg.append(tag("line", { class: "edge", x1: nodes[a].x, y1: nodes[a].y, x2: nodes[b].x, y2: nodes[b].y }));
   if (which === "left") for (const [from, to, weight] of messages) if (to === receiver && from !== to)
     svg.append(line(nodes[from], nodes[to], { class: "message", "marker-end": "url(#cz-head)", "stroke-width": 1.5 + 5 * Math.min(1, Math.abs(weight)) }));

@@ -20,7 +20,6 @@ COLOURS = {  # Gradio's names: light, dark; the values are STYLE's
     "block_border_color": ("#e4e1da", "#33363c"),
     "border_color_primary": ("#e4e1da", "#33363c"),
     "border_color_accent": (ACCENT, "#8fb3dd"),
-    "color_accent": (ACCENT, "#8fb3dd"),
     "color_accent_soft": ("#eef2f7", "#252a32"),
     "input_background_fill": ("#fff", "#141518"),
     "input_border_color": ("#cfcbc2", "#4a4e55"),

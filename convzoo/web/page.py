@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from convzoo.extras import need
-from convzoo.web import look, tab_compare, tab_graph, tab_hierarchy, tab_kernel, tab_listen, uploads
+from convzoo.web import look, tab_compare, tab_graph, tab_hierarchy, tab_kernel, tab_listen, uploads, work
 
 HOST, PORT = "127.0.0.1", 7860  # or one of the next hundred
 KEPT = 3_600  # seconds that a file is kept
@@ -82,4 +82,5 @@ def serve(port: int | None = None, report: Path | None = None, told: Callable[[s
             stopped.wait()
         finally:
             page.close(verbose=False)
+            work.end()
             tempfile.tempdir = None

@@ -1,7 +1,6 @@
 """The tab in which a kernel slides: over a picture, along a sound, over a small graph; computed by ``core``."""
 
 import base64
-import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from convzoo import core
 from convzoo.apps import filtering, photographs
 from convzoo.explain import drawn, filters
 from convzoo.explain.filters import Kernel
-from convzoo.web import look, uploads
+from convzoo.web import look, uploads, work
 
 SIZES = (16, 128, 16)  # of drawn pictures: least, most, step
 FIRST = "face", 48, "vertical edges"
@@ -101,11 +100,11 @@ def build(gradio: Any, report: Path | None) -> None:
         listed = gradio.Dropdown([*inputs, YOURS], value=YOURS)
         return found, listed, view(YOURS, found, Choice(*choice)), ""
 
-    for control in (source, size, sigma, angle, wavelength, numbers):
-        control.input(show, controls, [stage, said], **options)
+    for event in (*(control.input for control in (source, size, sigma, angle, wavelength)), numbers.change):
+        event(show, controls, [stage, said], **options)
     name.input(named, controls, [*switched, stage, said], **options)
     upload.upload(taken, [upload, size, *controls[3:]], [yours, source, stage, said], **options)
-    threading.Thread(target=warm, daemon=True).start()
+    work.Job(warm).start()
 
 
 def picture(source: str, size: float, yours: np.ndarray | None) -> Float[np.ndarray, "height width"]:
@@ -201,10 +200,13 @@ def centre(values: np.ndarray) -> np.ndarray:
     return values[tuple(slice(c, n - c) for c, n in zip(cut, values.shape, strict=True))]
 
 
-def warm() -> None:
+def warm(told: work.Told) -> None:
     """Compiles what the controls may ask for, so that nobody waits for it."""
-    x = drawn.face(FIRST[1])
-    for sigma in np.arange(*SIGMAS) + SIGMAS[2]:
+    x, sigmas = drawn.face(FIRST[1]), np.arange(*SIGMAS) + SIGMAS[2]
+    sizes = range(SIZES[0], SIZES[1] + 1, SIZES[2])
+    for done, sigma in enumerate(sigmas):
         view(FIRST[0], x, Choice("gaussian", sigma=float(sigma)))
-    for size in range(SIZES[0], SIZES[1] + 1, SIZES[2]):
+        told(done, len(sigmas) + len(sizes))
+    for done, size in enumerate(sizes, len(sigmas)):
         drawn.face(size)
+        told(done, len(sigmas) + len(sizes))

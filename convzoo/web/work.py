@@ -1,11 +1,14 @@
 """Long work for one visitor: done in a thread of its own, told as it goes, given up when nobody waits for it."""
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 EVERY = 0.2  # seconds from one look at the progress to the next
+PATIENCE = 30  # seconds that a job has to notice that the server ends
+RUNNING: "weakref.WeakSet[Job]" = weakref.WeakSet()
 Told = Callable[[float, float], None]
 
 
@@ -41,12 +44,16 @@ class Job:
     def cancel(self) -> None:
         self.stopping.set()
 
+    def start(self) -> None:
+        RUNNING.add(self)
+        self.thread.start()
+
     def steps(self) -> Iterator["Job"]:
         """Starts, and yields itself a few times a second until there is a result or it was cancelled.
 
         Left early (the visitor is gone) it cancels. An error of the task is raised here.
         """
-        self.thread.start()
+        self.start()
         try:
             while self.thread.is_alive() and not self.stopping.is_set():
                 yield self
@@ -56,6 +63,15 @@ class Job:
                 self.cancel()
         if self.error:
             raise self.error
+
+
+def end() -> None:
+    """Cancels and awaits all jobs: a process that ends while XLA still computes in a thread is aborted."""
+    jobs = [job for job in RUNNING if job.thread.is_alive()]
+    for job in jobs:
+        job.cancel()
+    for job in jobs:
+        job.thread.join(PATIENCE)
 
 
 def cancel(job: Job | None) -> None:
