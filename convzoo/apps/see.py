@@ -18,6 +18,7 @@ EXPLAINED = 3  # classes, by Grad-CAM
 POINTS = 14  # of a deletion or insertion curve
 DEPTHS, CHANNELS = 4, 2  # waypoints whose most excited channels are visualised, and how many of each
 SIZE, STEPS = 96, 64  # of a visualisation
+FLAT = 0.02  # a visualisation that varies less stayed where it began
 
 Told = Callable[[int, int], None]
 answer = jax.jit(waypoints.answer, static_argnums=0)
@@ -115,18 +116,18 @@ def see(
 
 
 def most_excited(features: dict[str, np.ndarray]) -> list[Excited]:
-    """The channels with the largest answers at some waypoints with places, evenly by depth, the first left out."""
+    """The channels with the largest mean answers at some waypoints with places, evenly by depth, the first left out."""
     placed = [name for name, each in features.items() if each.ndim == 3 and each.shape[0] * each.shape[1] > 1]
     chosen = dict.fromkeys(placed[round(i)] for i in np.linspace(min(1, len(placed) - 1), len(placed) - 1, DEPTHS))
     return [
         Excited(name, int(channel), float(features[name][..., channel].max()), features[name][..., channel], None)
         for name in chosen
-        for channel in np.argsort(-features[name].max(axis=(0, 1)), kind="stable")[:CHANNELS]
+        for channel in np.argsort(-features[name].mean(axis=(0, 1)), kind="stable")[:CHANNELS]
     ]
 
 
 def visualised(found: classify.Classifier, excited: list[Excited], told: Told) -> list[Excited]:
-    """The same with what each channel looks for."""
+    """The same with what each channel looks for; of a channel that no picture woke up there is none."""
     pictures = visualise.visualise(
         found.model,
         found.variables,
@@ -136,7 +137,8 @@ def visualised(found: classify.Classifier, excited: list[Excited], told: Told) -
         normalise=(found.recipe.mean, found.recipe.std),
         told=told,
     )
-    return [each._replace(visualised=picture) for each, picture in zip(excited, pictures, strict=True)]
+    woken = [picture if picture.std() > FLAT else None for picture in pictures]
+    return [each._replace(visualised=picture) for each, picture in zip(excited, woken, strict=True)]
 
 
 def shown(x: Any, recipe: Any) -> np.ndarray:
@@ -163,7 +165,9 @@ def entry(told: Seen) -> dict[str, Any]:
         "predictions": [each._asdict() for each in told.predictions],
         "attribution": methods,
         "waypoints": {name: list(each.shape) for name, each in told.features.items()},
-        "excited": [each._asdict() | {"map": None, "visualised": None} for each in told.excited],
+        "excited": [
+            {"waypoint": each.waypoint, "channel": each.channel, "peak": round(each.peak, 4)} for each in told.excited
+        ],
         "seconds": {name: round(each, 2) for name, each in told.seconds.items()},
     }
 

@@ -27,12 +27,11 @@ main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}h1{font-size:1.5rem;
 h2{font-size:1.1rem;margin:2.4rem 0 .3rem}p{margin:.2rem 0 .9rem;max-width:44rem}.soft,figcaption{color:var(--soft)}
 figure{margin:0}figcaption{font-size:.85rem;line-height:1.35;margin-top:.3rem;overflow-wrap:anywhere}
 figcaption b{color:var(--ink);font-weight:600}
-.grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr))}
+.first>div{max-width:26rem}.grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr))}
 .first{display:grid;gap:1.5rem;grid-template-columns:14rem 1fr;align-items:start;margin-top:1rem}
 .photo{position:relative;aspect-ratio:RATIO;background:url(PHOTOGRAPH) center/cover;overflow:hidden;border-radius:3px}
 .over::before{content:"";position:absolute;inset:0;backdrop-filter:grayscale(1) brightness(.62)}
-.over img{position:absolute;inset:0;width:100%;height:100%;background:none;outline:0;image-rendering:auto}
-.over img.coarse{image-rendering:pixelated}
+.over img{position:absolute;inset:0;width:100%;height:100%;background:none;outline:0;image-rendering:auto;opacity:.85}
 .row{display:grid;grid-template-columns:5.5rem 1fr;gap:.8rem;align-items:start;margin:0 0 .9rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(4rem,1fr));gap:.35rem}
 .tiles img{width:100%;height:auto;aspect-ratio:RATIO}
@@ -115,7 +114,7 @@ def channels(told: Any) -> str:
     words = " Beside it the picture, found by gradient ascent, to which the channel answers most." if seen else ""
     return section(
         "The channels that answered most, by depth",
-        f"Where a channel answered, and its largest answer.{words}",
+        f"Where a channel answered, and its largest answer; of each depth those with the largest mean.{words}",
         f'<div class="grid">{"".join(figures)}</div>',
     )
 
