@@ -12,7 +12,7 @@ import numpy as np
 
 from convzoo.apps import photographs
 from convzoo.data import recordings
-from convzoo.explain import answers, drawn, filters, sliding
+from convzoo.explain import answers, drawn, filters, sheet, sliding
 from convzoo.explain.filters import Kernel
 
 DRAWN, LONGEST = 64, 256  # pixels along a side: of what is drawn, and at most of a photograph
@@ -165,10 +165,10 @@ def draw(found: Filtered, path: Path, *, everywhere: bool = False) -> str:
             picture = sliding.everywhere(x if x.ndim == 2 else drawn.face(DRAWN), asked, x if x.ndim == 1 else None)
         else:
             picture = sliding.triple(x, kernel, stride=stride, title=title)
-        sliding.save(path, [picture])
+        sheet.save(path, [picture])
         return f"{path}: {picture.shape[1]} x {picture.shape[0]} pixels"
     small = sliding.shrunk(x)
     if small is not x and name in drawn.PICTURES and x.ndim == 2:
         small = drawn.PICTURES[name](sliding.SMALL)
-    count = sliding.save(path, sliding.frames(small, kernel, stride=stride, title=title))
+    count = sheet.save(path, sliding.frames(small, kernel, stride=stride, title=title))
     return f"{path}: {count} steps over {sliding.size_in_words(small.shape)}"

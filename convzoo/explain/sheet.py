@@ -1,4 +1,4 @@
-"""A sheet of pixels to draw on: text, panels of pixels or samples, tables of numbers, a scale; uint8 out.
+"""A sheet of pixels to draw on: text, panels of pixels or samples, tables of numbers, a scale; and files of it.
 
 Drawn by Pillow (extra ``data``), a sheet in some milliseconds; the colours are those of ``convzoo.explain.draw``. A box
 is (left, top, width, height) in pixels of the sheet.
@@ -6,7 +6,9 @@ is (left, top, width, height) in pixels of the sheet.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ from convzoo.extras import need
 
 PAPER, CARD, INK, SOFT, LINE = (251, 250, 247), (255, 255, 255), (31, 32, 35), (102, 104, 110), (218, 214, 206)
 OUTSIDE = (236, 233, 226)  # what lies under a window beyond the input
+FORMS = {".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
 NUMBERED = 5  # taps along an axis up to which a table shows its numbers
 
 Colour = tuple[int, int, int]
@@ -177,3 +180,40 @@ class Sheet:
         ends = (x, short(-limit), "la"), (x + width / 2, "0", "ma"), (x + width, f"+{short(limit)}", "ra")
         for place, text, anchor in ends:
             self.text(place, y + 17, text, size=13, colour=SOFT, anchor=anchor)
+
+
+def save(path: Path, pictures: Iterable[Pixels], *, milliseconds: int = 120) -> int:
+    """Writes one picture as .png, or several as an animation without end, .gif or .webp; (how many).
+
+    The file appears when it is whole. The last picture of an animation stays for two seconds.
+
+    Raises:
+      ValueError: another suffix, or several pictures for a .png.
+      FileNotFoundError: there is no such folder.
+    """
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise ValueError(f"{path}: pictures are written as {', '.join(FORMS)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is no folder")
+    image = need("PIL.Image", extra="data")
+    images = [image.fromarray(picture) for picture in pictures]
+    if form == "PNG" and len(images) > 1:
+        raise ValueError(f"{path}: {len(images)} pictures make an animation, .gif or .webp")
+    options = {}
+    if len(images) > 1:
+        times = [milliseconds] * (len(images) - 1) + [2000]
+        options = {"save_all": True, "append_images": images[1:], "duration": times, "loop": 0}
+        if form == "GIF":
+            palette = images[-1].quantize(256)
+            images = [each.quantize(palette=palette, dither=image.Dither.NONE) for each in images]
+            options |= {"append_images": images[1:], "disposal": 1}
+        else:
+            options |= {"lossless": True, "quality": 60, "method": 2}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.building")
+    try:
+        images[0].save(beside, form, **options)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return len(images)

@@ -6,9 +6,7 @@ everywhere(x, kernel)   the same kernel along a sound, over a picture and over a
 save(path, pictures)    .png, or an animation as .gif or .webp
 """
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,11 +35,9 @@ from convzoo.explain.sheet import (
     short,
     signed,
 )
-from convzoo.extras import need
 
 SMALL = 16  # pixels along a side, and samples of a sound twice as many, up to which single steps can be seen
 ACROSS = 14  # nodes of the graph
-FORMS = {".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
 BEYOND = np.array(OUTSIDE, np.uint8)
 Input = Float[np.ndarray, "..."]  # a picture or a sound
 
@@ -143,7 +139,7 @@ class Steps:
         self.real = real
         self.given = panel(padded.shape, (30, 48, 344, high))
         self.answered = panel(self.found.shape, (466, 48, 344, high))
-        self.low = 48 + high + 30
+        self.low = 78 + round(max(self.given.box[3], self.answered.box[3]))
         self.sheet = Sheet(840, self.low + 206)
         self.sheet.text(30, 20, f"input{f': {title}' if title else ''}, {size_in_words(x.shape)}", size=17)
         self.sheet.text(466, 20, f"feature map, {size_in_words(self.found.shape)}", size=17)
@@ -280,43 +276,3 @@ def on_graph(x: Float[np.ndarray, "height width"]) -> tuple[np.ndarray, np.ndarr
     pixel = np.floor((places + 0.5) * step).astype(int)
     there = (pixel < fine.shape).all(1)
     return places[there], fine[tuple(pixel[there].T)]
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def save(path: Path, pictures: Iterable[Pixels], *, milliseconds: int = 120) -> int:
-    """Writes one picture as .png, or several as an animation without end, .gif or .webp; (how many).
-
-    The file appears when it is whole. The last picture of an animation stays for two seconds.
-
-    Raises:
-      ValueError: another suffix, or several pictures for a .png.
-      FileNotFoundError: there is no such folder.
-    """
-    form = FORMS.get(path.suffix.lower())
-    if form is None:
-        raise ValueError(f"{path}: pictures are written as {', '.join(FORMS)}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} is no folder")
-    image = need("PIL.Image", extra="data")
-    images = [image.fromarray(picture) for picture in pictures]
-    if form == "PNG" and len(images) > 1:
-        raise ValueError(f"{path}: {len(images)} pictures make an animation, .gif or .webp")
-    options = {}
-    if len(images) > 1:
-        times = [milliseconds] * (len(images) - 1) + [2000]
-        options = {"save_all": True, "append_images": images[1:], "duration": times, "loop": 0}
-        if form == "GIF":
-            palette = images[-1].quantize(256)
-            images = [each.quantize(palette=palette, dither=image.Dither.NONE) for each in images]
-            options |= {"append_images": images[1:], "disposal": 1}
-        else:
-            options |= {"lossless": True, "quality": 60, "method": 2}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.building")
-    try:
-        images[0].save(beside, form, **options)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return len(images)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convzoo.explain import drawn, filters, sliding
+from convzoo.explain import drawn, filters, sheet, sliding
 from convzoo.explain.draw import NEGATIVE, POSITIVE
 from convzoo.explain.filters import KERNELS, along, feature_map
 from convzoo.explain.sheet import OUTSIDE, Panel, grey, panel, short, signed
@@ -136,7 +136,7 @@ def test_animations_are_written_and_read_again(tmp_path, suffix):
 
     pictures = list(sliding.frames(drawn.face(8), VERTICAL, stride=2))
     path = tmp_path / f"face{suffix}"
-    assert sliding.save(path, iter(pictures), milliseconds=50) == 16
+    assert sheet.save(path, iter(pictures), milliseconds=50) == 16
     with Image.open(path) as found:
         assert (getattr(found, "n_frames", 1), found.size) == (16, (840, 628))
         for index in (0, 7, 15):
@@ -151,7 +151,7 @@ def test_pictures_are_written_whole_or_not_at_all(tmp_path):
     from PIL import Image
 
     picture = sliding.triple(drawn.cross(16), VERTICAL)
-    sliding.save(tmp_path / "a.PNG", [picture])
+    sheet.save(tmp_path / "a.PNG", [picture])
     with Image.open(tmp_path / "a.PNG") as found:
         np.testing.assert_array_equal(np.asarray(found), picture)
 
@@ -160,11 +160,11 @@ def test_pictures_are_written_whole_or_not_at_all(tmp_path):
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        sliding.save(tmp_path / "b.gif", broken())
+        sheet.save(tmp_path / "b.gif", broken())
     with pytest.raises(ValueError, match=r"b\.jpg: pictures are written as \.png, \.gif, \.webp"):
-        sliding.save(tmp_path / "b.jpg", [picture])
+        sheet.save(tmp_path / "b.jpg", [picture])
     with pytest.raises(ValueError, match=r"2 pictures make an animation"):
-        sliding.save(tmp_path / "b.png", [picture, picture])
+        sheet.save(tmp_path / "b.png", [picture, picture])
     with pytest.raises(FileNotFoundError, match="none is no folder"):
-        sliding.save(tmp_path / "none" / "b.png", [picture])
+        sheet.save(tmp_path / "none" / "b.png", [picture])
     assert [each.name for each in tmp_path.iterdir()] == ["a.PNG"]
