@@ -80,7 +80,7 @@ def see(
     """
     model, variables, recipe = found
     x = jnp.asarray(images.prepared(file, recipe))[None]
-    done, seconds = Count(told, len(faithfulness.METHODS) + 5), {}
+    done, seconds = Count(told, len(faithfulness.METHODS) + 4), {}
     with clock(seconds, "predicting", done):
         output, passed = answer(model, variables, x)
         features = {waypoint: np.asarray(each[0]) for waypoint, each in passed.items()}

@@ -27,7 +27,8 @@ main{max-width:60rem;margin:0 auto;padding:1.5rem 1rem 3rem}h1{font-size:1.5rem;
 h2{font-size:1.1rem;margin:2.4rem 0 .3rem}p{margin:.2rem 0 .9rem;max-width:44rem}.soft,figcaption{color:var(--soft)}
 figure{margin:0}figcaption{font-size:.85rem;line-height:1.35;margin-top:.3rem;overflow-wrap:anywhere}
 figcaption b{color:var(--ink);font-weight:600}
-.first>div{max-width:26rem}.grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr))}
+.first>div{max-width:26rem}.grid{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(8.8rem,1fr))}
+.wide{grid-template-columns:repeat(auto-fill,minmax(12rem,1fr))}
 .first{display:grid;gap:1.5rem;grid-template-columns:14rem 1fr;align-items:start;margin-top:1rem}
 .photo{position:relative;aspect-ratio:RATIO;background:url(PHOTOGRAPH) center/cover;overflow:hidden;border-radius:3px}
 .over::before{content:"";position:absolute;inset:0;backdrop-filter:grayscale(1) brightness(.62)}
@@ -41,7 +42,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem
 th,td{padding:.25rem .9rem .25rem 0;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}th{font-weight:500;color:var(--soft)}td.best{font-weight:700}
 @media(max-width:34rem){.first{grid-template-columns:1fr}.first .photo{max-width:16rem}
-.grid{grid-template-columns:1fr 1fr;gap:.7rem}.row{grid-template-columns:1fr;gap:.2rem}th,td{padding-right:.6rem}}
+.grid,.wide{grid-template-columns:1fr 1fr;gap:.7rem}.row{grid-template-columns:1fr;gap:.2rem}th,td{padding-right:.6rem}}
 """
 
 
@@ -115,7 +116,7 @@ def channels(told: Any) -> str:
     return section(
         "The channels that answered most, by depth",
         f"Where a channel answered, and its largest answer; of each depth those with the largest mean.{words}",
-        f'<div class="grid">{"".join(figures)}</div>',
+        f'<div class="grid wide">{"".join(figures)}</div>',
     )
 
 

@@ -55,8 +55,11 @@ class Page(HTMLParser):
         assert tag in self.EMPTY or self.open.pop() == tag
 
 
-def test_a_page_that_needs_nothing_else(found, photograph):
+def test_a_page_that_needs_nothing_else(found, photograph, monkeypatch):
     """Everything is inside, escaped and closed; progress moves to its end and the figures are on the page."""
+    monkeypatch.setattr(see, "STEPS", 8)
+    monkeypatch.setattr(see, "SIZE", 32)
+    monkeypatch.setattr(see, "DEPTHS", 2)
     moves = []
     told = see.see(found, photograph, "tiny", told=lambda now, of: moves.append((now, of)))
     assert moves == sorted(moves)
