@@ -17,7 +17,8 @@ import numpy as np
 from jax import random
 from jaxtyping import Array, Float, Key
 
-SIZE = 0.01  # the standard deviation of the waves at the start
+SIZE = 0.3  # the standard deviation of the waves at the start
+DECAY = 1.3  # of an image's; photographs' fall with 1, and more lets shapes come before grain
 
 # Principal axes of the colours of ImageNet's pixels, a column each, and the standard deviations along them: the
 # figures of the colour augmentation of Krizhevsky, Sutskever & Hinton 2012 as published in Facebook's fb.resnet.torch.
@@ -41,17 +42,19 @@ def colours() -> Float[np.ndarray, "3 3"]:
 
 
 def falling(space: tuple[int, ...], decay: float) -> Float[np.ndarray, "*frequencies"]:
-    """1 / frequency ** decay of every wave of ``rfftn``, the constant one as large as the longest wave's."""
+    """1 / frequency ** decay of every wave of ``rfftn``, the constant one as large as the longest wave's; their mean
+    square is 1, so that the size of a step means the same whatever the decay."""
     axes = [np.fft.fftfreq(size) for size in space[:-1]] + [np.fft.rfftfreq(space[-1])]
     frequency = np.sqrt(sum(np.square(axis) for axis in np.meshgrid(*axes, indexing="ij")))
-    return (1 / np.maximum(frequency, 1 / max(space)) ** decay).astype(np.float32)
+    amplitude = 1 / np.maximum(frequency, 1 / max(space)) ** decay
+    return (amplitude / np.sqrt(np.square(amplitude).mean())).astype(np.float32)
 
 
 def waves(
     parameters: Float[Array, "batch 2 *frequencies channels"], space: tuple[int, ...], decay: float
 ) -> Float[Array, "batch *space channels"]:
     """The sum of waves whose real and imaginary amplitudes are the parameters times ``falling``."""
-    spectrum = jax.lax.complex(parameters[:, 0], parameters[:, 1]) * (falling(space, decay)[..., None] / 4)
+    spectrum = jax.lax.complex(parameters[:, 0], parameters[:, 1]) * falling(space, decay)[..., None]
     return jnp.fft.irfftn(spectrum, s=space, axes=tuple(range(1, len(space) + 1)), norm="ortho")
 
 
@@ -64,9 +67,9 @@ class Jitter(NamedTuple):
     """What an image goes through before every step: moved by up to so many pixels, turned by up to so many degrees,
     scaled by up to a share of 1."""
 
-    pixels: float = 8.0
-    degrees: float = 10.0
-    scale: float = 0.1
+    pixels: float = 16.0
+    degrees: float = 12.0
+    scale: float = 0.2
 
     def margin(self, shape: tuple[int, int]) -> int:
         """Pixels that must surround an image so that the view seldom leaves it."""
@@ -82,7 +85,7 @@ def images(
     shape: tuple[int, int],
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    decay: float = 1.0,
+    decay: float = DECAY,
     jitter: Jitter = JITTER,
 ) -> Canvas:
     """RGB images [height, width, 3] in 0..1 with a margin all around, which ``middle`` cuts off."""
@@ -140,3 +143,38 @@ def sounds(samples: int, given: Callable[[Array], Any], level: float, decay: flo
         return given(x if key is None else jnp.roll(x, random.randint(key, (), -most, most + 1), axis=1))
 
     return Canvas(start_of((samples,), 1), paint, show)
+
+
+def copies(graph: Any, nodes: Array) -> Any:
+    """A graph tuple with each of ``nodes`` [batch, nodes, features] on the edges of ``graph``, side by side."""
+    batch, size, features = nodes.shape
+    shift = size * jnp.arange(batch, dtype=graph.senders.dtype)[:, None]
+    repeated = jax.tree.map(
+        lambda a: jnp.tile(a, (batch, *(1,) * (a.ndim - 1))), (graph.edges, graph.n_node, graph.n_edge)
+    )
+    edges, n_node, n_edge = repeated
+    return graph._replace(
+        nodes=nodes.reshape(batch * size, features),
+        edges=edges,
+        senders=(graph.senders + shift).ravel(),
+        receivers=(graph.receivers + shift).ravel(),
+        n_node=n_node,
+        n_edge=n_edge,
+    )
+
+
+def graphs(graph: Any, low: Any, high: Any, noise: float) -> Canvas:
+    """The node features [nodes, features] of one graph, each between ``low`` and ``high`` (which may differ by node and
+    feature); shown with normal noise of ``noise`` times that range."""
+    low, high = (jnp.broadcast_to(jnp.asarray(each, jnp.float32), graph.nodes.shape) for each in (low, high))
+
+    def start(key: Array) -> Array:
+        return SIZE * random.normal(key, graph.nodes.shape)
+
+    def paint(parameters: Array) -> Array:
+        return low + (high - low) * jax.nn.sigmoid(parameters)
+
+    def show(key: Any, x: Array) -> Any:
+        return copies(graph, x if key is None else x + noise * (high - low) * random.normal(key, x.shape[1:]))
+
+    return Canvas(start, paint, show)

@@ -65,7 +65,7 @@ def neuron(waypoint: str, index: int, place: Place = MIDDLE) -> Objective:
     return Objective((Term(waypoint, index, place),))
 
 
-def direction(waypoint: str, vector: Sequence[float], place: Place = None) -> Objective:
+def direction(waypoint: str, vector: Sequence[float] | np.ndarray, place: Place = None) -> Objective:
     """The product with a vector of all channels, mean over all places or at one."""
     return Objective((Term(waypoint, tuple(map(float, vector)), place),))
 
@@ -161,7 +161,7 @@ def scores(found: Answers, given: Readout) -> Float[Array, " objectives"]:
 
 def alike(found: Answers, given: Readout) -> Float[Array, " objectives"]:
     """How much each looks like its fellows: the mean cosine of Gram matrices, times ``apart``; 0 for the others."""
-    total = jnp.zeros(())
+    total = jnp.zeros(len(next(iter(found.values()))))
     for name, square in given[1].items():
         gram = jnp.einsum("opc,opd->ocd", found[name], found[name])
         flat = gram.reshape(len(gram), -1)

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import random
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from convzoo.explain import canvas as canvases
-from convzoo.explain.canvas import JITTER, Canvas, Jitter
+from convzoo.explain.canvas import DECAY, JITTER, Canvas, Jitter
 from convzoo.explain.objectives import Objective, Readout, alike, answers, readout, scores, shapes_of
 
-STEPS, RATE = 256, 0.05
+STEPS, RATE = 256, 0.04
 CHUNK = 8  # steps from one word of progress to the next
 
 Told = Callable[[int, int], None]
@@ -43,7 +43,7 @@ def visualise(
     seed: int = 0,
     normalise: tuple[Sequence[float], Sequence[float]] = ((0.5,) * 3, (0.5,) * 3),
     rate: float = RATE,
-    decay: float = 1.0,
+    decay: float = DECAY,
     jitter: Jitter = JITTER,
     told: Told | None = None,
 ) -> np.ndarray:
@@ -67,6 +67,62 @@ def visualise(
     found = ascend(model, variables, objectives, canvas, steps=steps, seed=seed, rate=rate, told=told)
     margin = jitter.margin(shape)
     return found.inputs[:, margin : margin + shape[0], margin : margin + shape[1]]
+
+
+def visualise_sound(
+    model: Any,
+    variables: Any,
+    objectives: Sequence[Objective],
+    *,
+    given: Callable[[Array], Any],
+    samples: int,
+    level: float = 0.125,
+    steps: int = STEPS,
+    seed: int = 0,
+    rate: float = RATE,
+    told: Told | None = None,
+) -> np.ndarray:
+    """Waveforms that make a network answer most.
+
+    Args:
+      given: from waves [batch, samples] to what the network takes (log-mels, or the waves with a channel); a function
+        that can be differentiated and lives on, since the compiled program is kept under it.
+      level: the root mean square that the waves have, so that none wins by being loud.
+
+    Returns:
+      float32 [objectives, samples]. The other arguments and the errors are those of ``visualise``.
+    """
+    canvas = canvases.sounds(samples, given, level)
+    return ascend(model, variables, objectives, canvas, steps=steps, seed=seed, rate=rate, told=told).inputs
+
+
+def visualise_graph(
+    model: Any,
+    variables: Any,
+    objectives: Sequence[Objective],
+    graph: Any,
+    *,
+    low: Any = 0.0,
+    high: Any = 1.0,
+    noise: float = 0.1,
+    steps: int = STEPS,
+    seed: int = 0,
+    rate: float = RATE,
+    told: Told | None = None,
+) -> np.ndarray:
+    """Node features that make a network answer most; the edges stay.
+
+    Args:
+      graph: one graph, any tuple with jraph.GraphsTuple's fields.
+      low, high: the range of the features, one number or an array that broadcasts to [nodes, features]; a feature stays
+        as it is where both are the same.
+      noise: the standard deviation of what is added in every step, as a share of the range.
+
+    Returns:
+      float32 [objectives, nodes, features]. The other arguments and the errors are those of ``visualise``.
+    """
+    canvas = canvases.graphs(graph, low, high, noise)
+    return ascend(model, variables, objectives, canvas, steps=steps, seed=seed, rate=rate, told=told).inputs
 
 
 def ascend(
@@ -119,9 +175,9 @@ def climb(
     weights: Readout,
     state: tuple[Array, Any],
     key: Array,
-    rate: float,
-    first: int,
-    last: int,
+    rate: ArrayLike,
+    first: ArrayLike,
+    last: ArrayLike,
 ) -> tuple[Array, Any]:
     """The steps from ``first`` to before ``last``."""
 
