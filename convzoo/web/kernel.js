@@ -97,7 +97,7 @@ function graph(at) {
       places.forEach((place, i) => {
         const [cx, cy] = spot(place, shift), r = 7;
         parts.push(tag("circle", { class: "under", cx, cy, r }));
-        parts.push(tag("circle", { cx, cy, r, style: shift ? `fill:${cz.signed(answers[i], limit)}` : `fill:color-mix(in srgb, var(--ink) ${Math.round(100 - 100 * values[i])}%, #fff)` }));
+        parts.push(tag("circle", { cx, cy, r, style: shift ? `fill:${cz.signed(answers[i], limit)}` : `fill:color-mix(in srgb, #fff ${Math.round(100 * values[i])}%, #000)` }));
       });
     }
     svg.replaceChildren(...parts, tag("circle", { class: "mark", r: 10 }), tag("circle", { class: "mark", r: 10 }));
@@ -123,7 +123,7 @@ function fresh() {
   cz.plane(find("[data-map] canvas"), map, shape[0], shape[1], { limit });
   for (const place of ["[data-kernel]", "[data-weights]"]) cells(find(place), kernel.shape, kernel.values, Math.max(...kernel.values.map(Math.abs)));
   find("[data-size]").textContent = `${shape[0]} × ${shape[1]}`;
-  find("[data-name]").textContent = `${kernel.name}, ${kernel.shape[0]} × ${kernel.shape[1]}`;
+  find("[data-name]").textContent = `${kernel.name}, ${kernel.shape[0]}\u00a0×\u00a0${kernel.shape[1]}`;
   find("[data-told]").textContent = `Answers to: ${kernel.told}.`;
   find("[data-low]").textContent = cz.number(-limit);
   find("[data-high]").textContent = cz.number(limit);

@@ -44,7 +44,7 @@ def build(gradio: Any, report: Path | None) -> None:
     )
     with gradio.Row():
         named = gradio.Dropdown(list(GRAPHS), value="two groups", label="Graph", elem_id="graph-name", min_width=140)
-        rule = gradio.Dropdown(list(RULES), value=next(iter(RULES)), label="How messages add up", min_width=140)
+        rule = gradio.Dropdown(list(RULES), value=next(iter(RULES)), label="How messages add up", min_width=230)
         rounds = gradio.Slider(1, ROUNDS, 3, step=1, label="Rounds", min_width=140)
     first = passed(typed(GRAPHS["two groups"]), next(iter(RULES)), 3)
     stage = gradio.HTML(

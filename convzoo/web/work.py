@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from html import escape
 from typing import Any
 
@@ -48,7 +48,7 @@ class Job:
         RUNNING.add(self)
         self.thread.start()
 
-    def steps(self) -> Iterator["Job"]:
+    def steps(self) -> Generator["Job", None, None]:
         """Starts, and yields itself a few times a second until there is a result or it was cancelled.
 
         Left early (the visitor is gone) it cancels. An error of the task is raised here.
