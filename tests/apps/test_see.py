@@ -55,13 +55,10 @@ class Page(HTMLParser):
         assert tag in self.EMPTY or self.open.pop() == tag
 
 
-def test_a_page_that_needs_nothing_else(found, photograph, monkeypatch):
+def test_a_page_that_needs_nothing_else(found, photograph):
     """Everything is inside, escaped and closed; progress moves to its end and the figures are on the page."""
-    monkeypatch.setattr(see, "STEPS", 8)
-    monkeypatch.setattr(see, "SIZE", 32)
-    monkeypatch.setattr(see, "DEPTHS", 2)
     moves = []
-    told = see.see(found, photograph, "tiny", told=lambda now, of: moves.append((now, of)))
+    told = see.see(found, photograph, "tiny", fast=True, told=lambda now, of: moves.append((now, of)))
     assert moves == sorted(moves)
     assert moves[-1][0] == moves[-1][1]
     text = seen.page(told)
@@ -83,17 +80,28 @@ def test_a_page_that_needs_nothing_else(found, photograph, monkeypatch):
     last = [each for each in told.excited if each.waypoint == "stage2"]
     assert last[0].map.mean() == pytest.approx(largest)
     assert last[0].peak == pytest.approx(last[0].map.max())
-    assert any(each.visualised is not None for each in told.excited)
-    np.testing.assert_array_equal(told.photograph.shape, (32, 32, 3))
+    assert told.photograph.shape == (32, 32, 3)
+
+
+@pytest.mark.slow
+def test_what_channels_look_for(found, photograph):
+    """Beside each channel that a picture woke up, and progress within the work."""
+    moves = []
+    told = see.see(found, photograph, "tiny", told=lambda now, of: moves.append((now, of)))
+    assert moves == sorted(moves)
+    assert len(moves) > see.STEPS // 8
+    woken = sum(each.visualised is not None for each in told.excited)
+    assert woken
+    assert seen.page(told).count(" looks for") == woken
 
 
 def test_the_command(found, photograph, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(classify, "classifier", lambda name, source: found)
     out = tmp_path / "page.html"
-    assert cli.main(["see", str(photograph), "--fast", "--top", "2", "--out", str(out), "--json"]) == 0
+    assert cli.main(["see", str(photograph), "--fast", "--top", "3", "--out", str(out), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["page"] == str(out)
-    assert len(told["predictions"]) == 2
+    assert len(told["predictions"]) == 3
     assert set(told["attribution"]["Grad-CAM"]) == {"deletion", "insertion", "seconds"}
     assert "looks for" not in out.read_text()
     assert cli.main(["see", str(photograph), "--fast", "--out", str(out)]) == 0
