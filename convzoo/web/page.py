@@ -16,7 +16,7 @@ from typing import Any
 from convzoo.extras import need
 from convzoo.web import look, tab_compare, tab_graph, tab_hierarchy, tab_kernel, tab_listen, uploads, work
 
-HOST, PORT = "127.0.0.1", 7860  # or one of the next hundred
+HOST = "127.0.0.1"
 KEPT = 3_600  # seconds that a file is kept
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
@@ -45,7 +45,7 @@ def serve(port: int | None = None, report: Path | None = None, told: Callable[[s
     """Serves the page until the process is interrupted or asked to end.
 
     Args:
-      port: None: 7860, or the next one that is free.
+      port: None: 7860, or the next one that is free of a hundred.
       report: a folder with the ``report.html`` that the comparison wrote.
       told: is given the address once somebody may open it.
 

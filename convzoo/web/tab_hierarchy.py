@@ -108,7 +108,7 @@ def build(gradio: Any, report: Path | None) -> None:
             yield None, gradio.Button(interactive=True), off, uploads.spoken(error)
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    long = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 1, "concurrency_id": "network"}
+    long = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "network"}
     walks = [job, stop, said, walked]
     for event, run, given in ((name.input, carried, name), (upload.upload, sent, upload)):
         event(run, given, walks, **long).then(

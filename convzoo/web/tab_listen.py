@@ -21,7 +21,13 @@ def build(gradio: Any, report: Path | None) -> None:
         "<p class='cz-lead'>A sound is a row of numbers. Say some digits (“three, one, four”), or send a recording: "
         f"at most {uploads.SECONDS} s and {uploads.LARGEST_FILE >> 20} MB.</p>"
     )
-    sound = gradio.Audio(sources=["upload", "microphone"], type="filepath", label="Sound", elem_id="sound")
+    sound = gradio.Audio(
+        sources=["upload", "microphone"],
+        type="filepath",
+        label="Sound",
+        buttons=["download"],  # Gradio's own include one that would send the sound to another machine
+        elem_id="sound",
+    )
     with gradio.Row():
         example = gradio.Button("An example", size="sm")
         stop = gradio.Button("Cancel", size="sm", visible=False, elem_id="listen-cancel")

@@ -80,10 +80,10 @@ def cancel(job: Job | None) -> None:
         job.cancel()
 
 
-def progress(what: str, job: Job | None = None) -> str:
+def progress(what: str, job: Job) -> str:
     """A progress bar with a word on what is going on; one without an end where that is not known yet."""
-    share = f' value="{job.done:g}" max="{job.of:g}"' if job and job.of else ""
-    percent = f" {100 * job.done / job.of:.0f} %" if job and job.of else ""
+    share = f' value="{job.done:g}" max="{job.of:g}"' if job.of else ""
+    percent = f" {100 * job.done / job.of:.0f} %" if job.of else ""
     what = escape(what)
     shown = f'<progress aria-label="{what}"{share}></progress>'
     return f'<div class="cz-busy" role="status"><span>{what}{percent}</span>{shown}</div>'
