@@ -137,7 +137,7 @@ def draw(path: Path, kernels: np.ndarray, lines: Sequence[Row], title: str) -> P
                 panel.text(left, TILE + 3, name, va="top", fontsize=7, color="#555555")
         for panel in panels:
             panel.set_axis_off()
-        figure.savefig(path, dpi=160)
+        figure.savefig(path, dpi=120)
     finally:
         pyplot.close(figure)
     return path

@@ -88,7 +88,7 @@ def images(
     decay: float = DECAY,
     jitter: Jitter = JITTER,
 ) -> Canvas:
-    """RGB images [height, width, 3] in 0..1 with a margin all around, which ``middle`` cuts off."""
+    """RGB images [height, width, 3] in 0..1 with a margin of ``jitter.margin(shape)`` pixels all around."""
     margin = jitter.margin(shape)
     space = (shape[0] + 2 * margin, shape[1] + 2 * margin)
 

@@ -1,5 +1,6 @@
 """What a network makes of one input, and what its first layer looks for, as pictures."""
 
+import functools
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -15,12 +16,13 @@ PAPER = 255
 
 def feature_maps(model: Any, variables: Any, x: Any) -> "OrderedDict[str, np.ndarray]":
     """{waypoint: float32 [*space, channels]} of one input [*space, channels], already normalised."""
-    _, features = _run(model)(variables, jax.numpy.asarray(x)[None])
+    features = _run(model, variables, jax.numpy.asarray(x)[None])
     return OrderedDict((name, np.asarray(array[0], np.float32)) for name, array in features.items())
 
 
-def _run(model: Any) -> Any:
-    return jax.jit(lambda variables, x: model.apply(variables, x, train=False))
+@functools.partial(jax.jit, static_argnums=0)
+def _run(model: Any, variables: Any, x: Any) -> Any:
+    return model.apply(variables, x, train=False)[1]
 
 
 def strongest(maps: np.ndarray, count: int) -> np.ndarray:
@@ -94,7 +96,7 @@ def first_kernel(params: Mapping[str, Any]) -> np.ndarray:
 
 
 def _kernels(params: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """(path, kernel) of every layer; what is called stem comes first, then block and stage by number."""
+    """(path, kernel) of every layer; what is called stem comes first, the rest by name."""
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
     named = [("/".join(str(each.key) for each in path), leaf) for path, leaf in leaves]
     return sorted(

@@ -77,6 +77,7 @@ def most_exciting(
 
 @functools.partial(jax.jit, static_argnums=0)
 def waypoints(model: Any, variables: Any, x: Any) -> dict[str, Any]:
+    """Every waypoint of a batch, and the output; in no order, since jit sorts the keys of a dict."""
     output, features = model.apply(variables, x, train=False)
     return {**features, OUTPUT: output}
 

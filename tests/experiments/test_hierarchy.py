@@ -15,7 +15,7 @@ def test_the_surest_classes_come_first_and_once():
 
 
 def test_sizes_keep_the_shape():
-    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("PIL.Image")
     wide = hierarchy.sized(np.zeros((10, 40, 3), np.uint8), 60)
     assert wide.shape == (60, 60, 3)
     rows = np.flatnonzero((wide < 255).any(axis=(1, 2)))
@@ -23,7 +23,6 @@ def test_sizes_keep_the_shape():
     assert len(rows) == 15
     few = RNG.integers(0, 255, (3, 3, 3), np.uint8)
     np.testing.assert_array_equal(hierarchy.sized(few, 60)[10::20, 10::20], few)  # a few pixels stay pixels
-    del image
 
 
 def test_the_figure(tmp_path):

@@ -39,7 +39,7 @@ def test_only_what_is_inside_matters(network):
     @functools.partial(jax.jit, static_argnums=(1, 2))
     @jax.value_and_grad
     def strongest(x, name, channel):
-        return model.apply(variables, x[None], train=False)[1][name][..., channel].max()
+        return waypoints(model, variables, x[None])[name][..., channel].max()
 
     for (name, channel), patches in found.items():
         assert len({patch.image for patch in patches}) == 2
