@@ -1,11 +1,11 @@
-# make quickstart | test | parity | clean | help. Each prepares .venv itself, with the versions constraints.txt pins.
+# make quickstart | test | parity | docs | clean | help. Each prepares .venv itself, with the versions constraints.txt pins.
 PYTHONS := python3.11 python3.12 python3.13 python3
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in $(PYTHONS); do $$python -c '$(SUITABLE)' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help quickstart test parity clean
+.PHONY: help quickstart test parity docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the commands
@@ -23,11 +23,14 @@ test: $(VENV)/.installed-dev  ## style, types and tests
 parity: $(VENV)/.installed-dev $(VENV)/.installed-parity  ## compare with torch, torchvision and timm (installs about 2 GB)
 	$(BIN)/pytest -n 2 -m parity
 
+docs: $(VENV)/.installed-docs  ## build the site of docs/, with the course and the reference, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:  ## remove the environment, runs and caches
-	rm -rf $(VENV) runs dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs dist site .pytest_cache .ruff_cache .hypothesis
 	find convzoo experiments configs tests -name __pycache__ -prune -exec rm -rf {} +
 
-# One stamp per set of extras: .installed-quickstart, .installed-dev, .installed-parity.
+# One stamp per set of extras: .installed-quickstart, .installed-dev, .installed-parity, .installed-docs.
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$*]"
 	@touch $@

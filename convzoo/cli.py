@@ -140,6 +140,22 @@ def listen(options: argparse.Namespace) -> int:
     return 1 if any(outcome.error for outcome in outcomes) else 0
 
 
+def see(options: argparse.Namespace) -> int:
+    from convzoo.apps import classify
+    from convzoo.apps import see as app
+
+    out = options.out or Path(f"{options.photo.stem}.html")
+    found = classify.classifier(options.model, options.weights)
+    with bar("seeing", None, shown=True) as advance:
+        told = app.see(found, options.photo, options.model, top=options.top, fast=options.fast, told=advance)
+    app.write(told, out)
+    if options.json:
+        print(json.dumps(app.entry(told) | {"page": str(out)}))
+    else:
+        print("\n".join([str(told.file), *app.lines(told), f"  {sum(told.seconds.values()):.0f} s, {out}"]))
+    return 0
+
+
 def graph(options: argparse.Namespace) -> int:
     from convzoo.apps import graph as app
 
@@ -169,6 +185,33 @@ def graph(options: argparse.Namespace) -> int:
         files += [] if node is None else [app.draw_why(loaded, result, node, found, options.out / "why.png")]
         told["files"] = list(map(str, files))
     print(json.dumps(told) if options.json else "\n".join(lines_of(told)))
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    from convzoo.web import page
+
+    def told(address: str) -> None:
+        print(json.dumps({"address": address}) if options.json else f"{address}  (Ctrl+C ends it)", flush=True)
+
+    if options.report and not options.report.is_dir():
+        raise ValueError(f"--report {options.report}: there is no such folder")
+    page.serve(options.port, options.report, told)
+    return 0
+
+
+def filter(options: argparse.Namespace) -> int:
+    from convzoo.apps import filtering as app
+
+    if options.everywhere and not options.out:
+        raise ValueError("--everywhere needs --out FILE.png")
+    found = app.run(options.input, options.kernel, size=options.size, stride=options.stride)
+    told = app.entry(found)
+    written = app.draw(found, options.out, everywhere=options.everywhere) if options.out else ""
+    if options.json:
+        print(json.dumps(told | ({"out": str(options.out)} if options.out else {})))
+    else:
+        print("\n".join([*app.lines(told), *([written] if written else [])]))
     return 0
 
 
@@ -232,6 +275,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--picture", type=Path, metavar="FILE", help="draw one recording into a .png, .svg or .pdf file")
     trained = "a file of a network that experiments.train digit_strings trained; left out: the one that comes along"
     found.add_argument("--weights", type=Path, metavar="FILE", help=trained)
+    found = command(see, "one page: what a network sees in a photograph, where it looked, what its layers answered to")
+    found.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
+    found.add_argument("--top", type=positive, default=5, metavar="N", help="how many classes (5)")
+    found.add_argument("--out", type=Path, metavar="FILE", help="the page; left out: the photograph's name, .html")
+    found.add_argument("--fast", action="store_true", help="leave out what each channel looks for")
+    loaded(found)
     found = command(graph, "learn the classes of a graph's nodes from labelled ones, tested on nodes held out")
     found.add_argument("file", type=Path, metavar="FILE", help="edge list, .graphml, .gml or .json (node-link)")
     found.add_argument("--labels", type=Path, metavar="FILE", help="a table: node, label")
@@ -242,14 +291,38 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the weights")
     found.add_argument("--out", type=Path, metavar="DIR", help="write predictions and pictures there")
     found.add_argument("--why", metavar="NODE", help="tell which edges mattered for this node")
+    found = command(demo, "the page: kernels, hierarchies, sounds and graphs in a browser, on this machine alone")
+    found.add_argument("--port", type=positive, metavar="N", help="(7860, or the next one that is free)")
+    found.add_argument("--report", type=Path, metavar="FOLDER", help="the comparison to show (runs/quickstart)")
+    found = command(filter, "a kernel by hand over a picture or a sound: what it answers, drawn and in numbers")
+    inputs = (
+        "face, cross or diag (drawn), a photograph that scikit-image carries (astronaut, cat, coffee, ...), or a file"
+    )
+    found.add_argument("input", metavar="INPUT", help=inputs)
+    kernels = (
+        "vertical edges, horizontal edges (edge_h), diagonal edges, antidiagonal edges, laplacian, blur, sharpen, "
+        "emboss, gaussian:SIGMA, gabor:ANGLE[,WAVELENGTH[,SIGMA]], or numbers: nine, or rows with ; between"
+    )
+    found.add_argument("--kernel", required=True, metavar="KERNEL", help=kernels)
+    sizes = "pixels of a drawn picture along a side (64), of a photograph along its longer side at most (256)"
+    found.add_argument("--size", type=positive, metavar="N", help=sizes)
+    found.add_argument("--stride", type=positive, default=1, metavar="N", help="pixels from window to window (1)")
+    outs = "draw input, kernel and map (.png), or the kernel sliding step by step (.gif, .webp)"
+    found.add_argument("--out", type=Path, metavar="FILE", help=outs)
+    alike = "draw the same kernel along a sound, over the picture and over a graph, in one .png"
+    found.add_argument("--everywhere", action="store_true", help=alike)
     return result
 
 
 def weighted(command: argparse.ArgumentParser) -> None:
+    loaded(command)
+    command.add_argument("--batch-size", type=positive, default=16, metavar="N", help="photographs at once (16)")
+
+
+def loaded(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default="efficientnet_lite0", metavar="NAME", help="(efficientnet_lite0)")
     sources = "a file, a folder in the hub's layout, or hf-hub:timm/...; left out: the package that ships weights"
     command.add_argument("--weights", metavar="SOURCE", help=sources)
-    command.add_argument("--batch-size", type=positive, default=16, metavar="N", help="photographs at once (16)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -257,6 +257,14 @@ def test_fields_of_a_chain_in_every_rank(rank):
     assert list(found.items()) == list(expected.items())
 
 
+def test_fields_beyond_max_pools():
+    """By hand: VGG-16's blocks of 2, 2, 3, 3, 3 convolutions of 3, each behind a pool of 2; M11's of 1, 2, 2, 3."""
+    found = convzoo.feature_info(convzoo.create("vgg16", hidden=8), (1, 224, 224, 3))
+    assert [found[f"stage{n}"].field for n in range(5)] == [(n, n) for n in (5, 14, 40, 92, 196)]
+    found = convzoo.feature_info(convzoo.create("m11"), (1, 16_000, 1))
+    assert [found[f"stage{n}"].field for n in range(4)] == [(80,), (156,), (460,), (2188,)]
+
+
 @pytest.mark.parametrize(
     ("name", "strides", "fields"),
     [

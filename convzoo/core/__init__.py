@@ -33,6 +33,7 @@ from convzoo.core.norm import squeeze_excite as squeeze_excite
 from convzoo.core.norm import stochastic_depth as stochastic_depth
 from convzoo.core.pool import adaptive_avg_pool as adaptive_avg_pool
 from convzoo.core.pool import avg_pool as avg_pool
+from convzoo.core.pool import blur_pool as blur_pool
 from convzoo.core.pool import global_max as global_max
 from convzoo.core.pool import global_mean as global_mean
 from convzoo.core.pool import length_mask as length_mask

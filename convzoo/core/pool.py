@@ -7,6 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from convzoo.core.conv import conv
 from convzoo.core.shapes import (
     Geometry,
     Padding,
@@ -18,7 +19,7 @@ from convzoo.core.shapes import (
     resolve_padding,
     wide,
 )
-from convzoo.core.sight import from_everywhere
+from convzoo.core.sight import from_everywhere, probed
 
 Mask = Bool[Array, "batch *space"]
 
@@ -48,7 +49,8 @@ def max_pool(
     """
     x = masked(x, mask, -jnp.inf)
     window, stride, pads = sliding(x, window, stride, padding)
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), ((0, 0), *pads, (0, 0)))
+    start, join = (0.0, lax.add) if probed() else (-jnp.inf, lax.max)
+    return lax.reduce_window(x, start, join, (1, *window, 1), (1, *stride, 1), ((0, 0), *pads, (0, 0)))
 
 
 def avg_pool(
@@ -81,6 +83,37 @@ def avg_pool(
     places = jnp.ones((*x.shape[:-1], 1), x.dtype) if mask is None else mask[..., None].astype(x.dtype)
     count = math.prod(window) - window_sum(1 - places) if count_padding else window_sum(places)
     return (window_sum(x) / jnp.maximum(count, 1)).astype(x.dtype)
+
+
+def blur_pool(
+    x: Float[Array, "batch *space channels"],
+    window: Size = 3,
+    *,
+    stride: Size = 1,
+    padding: Padding = "HALF",
+) -> Float[Array, "batch *new_space channels"]:
+    """Every ``stride``-th place of ``x`` after a binomial blur, which takes away what the new grid is too coarse for.
+
+    Zhang 2019, arXiv:1904.11486: an anti-aliased max pool is ``blur_pool(max_pool(x, 3, stride=1), 3, stride=2)``, an
+    anti-aliased strided convolution a convolution at stride 1, its activation, and ``blur_pool``. At the borders he
+    reflects; here, as in ``avg_pool``, padding is left out, so that the weights on real places always sum to one.
+
+    Args:
+      window: taps per axis; 2: the box (1, 1) / 2; 3: (1, 2, 1) / 4; 5: (1, 4, 6, 4, 1) / 16; 1: no blur.
+
+    Raises:
+      ValueError: a size along an axis does not fit ``x``.
+    """
+    channels = x.shape[-1]
+    window, stride, pads = sliding(x, window, stride, padding)
+    kernel, inside = np.ones(()), np.ones(())  # the taps, and how much of them lies on real places
+    for n, k, step, pad in zip(x.shape[1:-1], window, stride, pads, strict=True):
+        taps = np.array([math.comb(k - 1, tap) for tap in range(k)]) / 2 ** (k - 1)
+        kernel = np.multiply.outer(kernel, taps)
+        inside = np.multiply.outer(inside, np.convolve(np.pad(np.ones(n), pad), taps, "valid")[::step])
+    kernel = jnp.broadcast_to(jnp.asarray(kernel, x.dtype)[..., None, None], (*window, 1, channels))
+    y = conv(x, kernel, stride=stride, groups=channels, padding=pads)
+    return y / jnp.asarray(np.where(inside > 0, inside, 1)[..., None], x.dtype) if any(map(any, pads)) else y
 
 
 def adaptive_avg_pool(x: Float[Array, "batch *space channels"], size: Size) -> Float[Array, "batch *size channels"]:

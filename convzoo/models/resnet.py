@@ -5,7 +5,7 @@ after Goyal et al. 2017, arXiv:1706.02677. ResNeXt: Xie et al. 2017, arXiv:1611.
 Komodakis 2016, arXiv:1605.07146, as torchvision widens ResNet-50 and 101. An output stride under 32 dilates the last
 stages, as timm does. The CIFAR form has a 3-wide stem without pooling, three stages and shortcuts that pad channels
 with zeros (option A), padded on both sides as Y. Idelbayev's PyTorch re-implementation, the peer with published
-weights, does.
+weights, does. ``blur`` makes every stride but the stem's an anti-aliased one (Zhang 2019, arXiv:1904.11486).
 """
 
 from collections import OrderedDict
@@ -38,6 +38,7 @@ class ResNet(Model):
     drop_path: float = 0.0  # of the last block; it grows from 0
     output_stride: int = 32
     initial: str = "he"
+    blur: int = 0  # the window of the blur that strides in place of the pool and the blocks; 0: none
     ranks: tuple[int, ...] = (2,)
 
     @nn.compact
@@ -58,7 +59,8 @@ class ResNet(Model):
         full = x.shape[1]
         if self.stem == "pooled":
             x = features["stem"] = ConvNorm(self.width, 7, 2, name="stem", **own)(x, train=train)
-            x = core.max_pool(x, 3, stride=2, padding=self.padding)
+            x = core.max_pool(x, 3, stride=1 if self.blur else 2, padding=self.padding)
+            x = core.blur_pool(x, self.blur, stride=2, padding=self.padding) if self.blur else x
         elif self.stem == "plain":
             x = features["stem"] = ConvNorm(self.width, self.window, name="stem", **own)(x, train=train)
         else:
@@ -77,6 +79,7 @@ class ResNet(Model):
                     dilation=dilation,
                     first_dilation=dilation if index else before,
                     drop_path=float(next(rates)),
+                    blur=self.blur,
                     name=f"stage{stage}_block{index}",
                     **grouping,
                     **own,

@@ -28,7 +28,8 @@ from convzoo.nn.model import Model
 class Basic(Model):
     """Two convolutions around a residual. ``shortcut``: ``"project"`` (1-wide convolution), ``"pad"`` (He's option A:
     every stride-th place, new channels zero) or ``"none"`` (a plain network, to compare with). ``first_dilation`` is
-    that of the convolution that may stride."""
+    that of the convolution that may stride. ``blur``: the window of the ``core.blur_pool`` that strides in its place
+    and in the shortcut's; 0: none."""
 
     width: int
     stride: int = 1
@@ -39,12 +40,15 @@ class Basic(Model):
     first_dilation: int = 1
     drop_path: float = 0.0
     initial: str = "he"
+    blur: int = 0
     expansion = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch *space in"], *, train: bool) -> Float[Array, "batch *new_space out"]:
         own = shared(self)
-        y = ConvNorm(self.width, self.window, self.stride, self.first_dilation, name="conv1", **own)(x, train=train)
+        stride = 1 if self.blur else self.stride
+        y = ConvNorm(self.width, self.window, stride, self.first_dilation, name="conv1", **own)(x, train=train)
+        y = blurred(self, y)
         scale = 1.0 if self.shortcut == "none" else 0.0
         last = ConvNorm(
             self.width,
@@ -63,7 +67,7 @@ class Bottleneck(Model):
     """1-3-1 around a residual; the stride sits in the 3-wide convolution (v1.5).
 
     That convolution has ``width * base_width // 64`` channels in each of ``groups`` groups: ResNeXt (Xie et al. 2017,
-    arXiv:1611.05431) and Wide ResNet (Zagoruyko & Komodakis 2016, arXiv:1605.07146).
+    arXiv:1611.05431) and Wide ResNet (Zagoruyko & Komodakis 2016, arXiv:1605.07146). ``blur`` as in ``Basic``.
     """
 
     width: int
@@ -77,6 +81,7 @@ class Bottleneck(Model):
     initial: str = "he"
     groups: int = 1
     base_width: int = 64
+    blur: int = 0
     expansion = 4
 
     @nn.compact
@@ -84,8 +89,9 @@ class Bottleneck(Model):
         own = shared(self)
         inner, out = self.width * self.base_width // 64 * self.groups, self.width * self.expansion
         y = ConvNorm(inner, 1, name="conv1", **own)(x, train=train)
-        middle = ConvNorm(inner, self.window, self.stride, self.first_dilation, self.groups, name="conv2", **own)
-        y = middle(y, train=train)
+        stride = 1 if self.blur else self.stride
+        middle = ConvNorm(inner, self.window, stride, self.first_dilation, self.groups, name="conv2", **own)
+        y = blurred(self, middle(y, train=train))
         last = ConvNorm(out, 1, initial_scale=0.0, drop_path=self.drop_path, name="conv3", **own)
         return last(y, skip(self, x, (*y.shape[:-1], out), train=train), train=train)
 
@@ -93,6 +99,13 @@ class Bottleneck(Model):
 def shared(block: Basic | Bottleneck) -> dict[str, Any]:
     """What a block hands to each of its layers."""
     return {name: getattr(block, name) for name in ("dtype", "param_dtype", "padding", "initial")}
+
+
+def blurred(block: Basic | Bottleneck, x: Array) -> Array:
+    """``x`` at the block's stride where that is the blur's to take (Zhang 2019, arXiv:1904.11486), else as it is."""
+    if not block.blur or block.stride == 1:
+        return x
+    return core.blur_pool(x, block.blur, stride=block.stride, padding=block.padding)
 
 
 def skip(block: Basic | Bottleneck, x: Array, shape: tuple[Any, ...], *, train: bool) -> Array | None:
@@ -107,12 +120,13 @@ def skip(block: Basic | Bottleneck, x: Array, shape: tuple[Any, ...], *, train: 
         raise ValueError(f"shortcut {block.shortcut!r} is not known; it must be 'project' or 'pad'")
     if x.shape == shape:
         return x
+    x, stride = blurred(block, x), 1 if block.blur else block.stride
     if block.shortcut == "pad":
-        strided = x[(slice(None), *(slice(None, None, block.stride) for _ in x.shape[1:-1]))]
+        strided = x[(slice(None), *(slice(None, None, stride) for _ in x.shape[1:-1]))]
         extra = shape[-1] - x.shape[-1]
         return core.pad_channels(strided, extra // 2, extra - extra // 2)
     own: dict[str, Any] = {"dtype": block.dtype, "param_dtype": block.param_dtype, "initial": block.initial}
-    return ConvNorm(shape[-1], 1, block.stride, activation="none", name="skip", parent=block, **own)(x, train=train)
+    return ConvNorm(shape[-1], 1, stride, activation="none", name="skip", parent=block, **own)(x, train=train)
 
 
 class ConvNeXtBlock(Model):

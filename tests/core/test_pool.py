@@ -10,8 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convzoo.core import adaptive_avg_pool, avg_pool, global_max, global_mean, length_mask, max_pool, pad_channels
+from convzoo.core import (
+    adaptive_avg_pool,
+    avg_pool,
+    blur_pool,
+    global_max,
+    global_mean,
+    length_mask,
+    max_pool,
+    pad_channels,
+)
 from convzoo.core import resize as resample
+from convzoo.core.shapes import resolve_padding
 
 
 def values(shape, dtype=np.float32, seed=0) -> Any:
@@ -99,6 +109,7 @@ def test_pools_keep_the_dtype_and_have_gradients(dtype, x64):
         "avg": lambda x: avg_pool(x, 3, stride=2, count_padding=False),
         "masked": lambda x: avg_pool(x, 3, stride=2, count_padding=False, mask=mask),
         "adaptive": lambda x: adaptive_avg_pool(x, (3, 2)),
+        "blur": lambda x: blur_pool(x, 3, stride=2),
         "mean": lambda x: global_mean(x, mask),
         "global max": lambda x: global_max(x, mask),
         "linear": lambda x: resample(x, (5, 9)),
@@ -123,6 +134,44 @@ def test_bfloat16_sums_are_kept_in_float32():
     assert float(avg_pool(x, 600, padding="VALID", count_padding=True)[0, 0, 0]) == 1
     assert float(avg_pool(x, 600, padding="VALID", count_padding=False, mask=mask)[0, 0, 0]) == 1
     assert [float(global_mean(x)[0, 0]), float(global_mean(x, mask)[0, 0])] == [1, 1]
+
+
+# --- blurred strides ------------------------------------------------------------------------------------------------
+
+BINOMIAL = {1: [1], 2: [1, 1], 3: [1, 2, 1]}
+
+
+def blurring(n: int, k: int, stride: int, pad: tuple[int, int]) -> np.ndarray:
+    """The matrix of a blur along one axis: binomial weights of the places that are there, which sum to one."""
+    rows = np.zeros(((n + sum(pad) - k) // stride + 1, n))
+    for row, tap in np.ndindex(len(rows), k):
+        if 0 <= (place := row * stride - pad[0] + tap) < n:
+            rows[row, place] = BINOMIAL[k][tap]
+    return rows / np.maximum(rows.sum(1, keepdims=True), 1)
+
+
+@settings(max_examples=10)
+@given(pool=pools())
+def test_a_blur_is_a_binomial_mean_of_real_places(pool):
+    space, arguments, _ = pool
+    x = expected = values((2, *space, 2))
+    window, stride = arguments["window"], arguments["stride"]
+    pads = resolve_padding(arguments["padding"], space, window, stride, (1,) * len(space))
+    for axis, sizes in enumerate(zip(space, window, stride, pads, strict=True), start=1):
+        expected = np.moveaxis(np.tensordot(blurring(*sizes), expected, (1, axis)), 0, axis)
+    found = jax.jit(lambda x: blur_pool(x, **arguments))(jnp.asarray(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("space", [(9,), (8, 7), (4, 5, 6)])
+def test_a_blur_keeps_what_is_constant_and_takes_what_alternates(space):
+    """The finest detail is what a grid half as fine cannot hold; without a blur it becomes a constant."""
+    constant = jnp.ones((1, *space, 1))
+    np.testing.assert_allclose(blur_pool(constant, 5, stride=2), 1, rtol=1e-6)
+    fine = constant * jnp.asarray((-1.0) ** np.indices(space).sum(0))[..., None]
+    halved = (slice(None), *(slice(1, -1) for _ in space))
+    np.testing.assert_allclose(blur_pool(fine, 3, stride=2)[halved], 0, atol=1e-6)
+    np.testing.assert_array_equal(blur_pool(fine, 1, stride=2), 1)
 
 
 # --- adaptive, global -----------------------------------------------------------------------------------------------
@@ -229,6 +278,7 @@ WRONG = {
     "max's mask": (lambda: global_max(X, jnp.ones((2, 8), bool)), r"mask \(2, 8\) must be \[batch, \*space\] of x"),
     "size": (lambda: resample(X, (2, 2, 2)), r"size=\(2, 2, 2\) has 3 entries; the input has 2 spatial axes"),
     "method": (lambda: resample(X, 2, method="cubic"), r"method 'cubic' is not known; it must be 'linear', 'nearest'"),
+    "blur": (lambda: blur_pool(X, 5, padding="VALID"), r"along width the window spans 5 .* but the input has 4"),
     "adaptive": (lambda: adaptive_avg_pool(X, (2, 0)), r"size along width is 0; it must be an integer of at least 1"),
 }
 
@@ -239,7 +289,7 @@ def test_what_is_wrong_is_named(call, message, unchecked):
         call()
 
 
-@pytest.mark.parametrize("pool", [max_pool, resample])
+@pytest.mark.parametrize("pool", [max_pool, blur_pool, resample])
 def test_integers_are_refused(pool, unchecked):
     with pytest.raises(TypeError, match="x has dtype int32; it must be floating"):
         pool(X.astype(int), 2)
