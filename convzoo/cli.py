@@ -1,4 +1,4 @@
-"""The command line ``convzoo``: ``models``, ``info``, ``predict``, ``evaluate``, ``listen`` and ``graph``."""
+"""The command line ``convzoo``: what its parser lists, each a function here."""
 
 import argparse
 import contextlib
