@@ -145,6 +145,8 @@ def see(options: argparse.Namespace) -> int:
     from convzoo.apps import see as app
 
     out = options.out or Path(f"{options.photo.stem}.html")
+    if not out.parent.is_dir():  # before the work, not after it
+        raise ValueError(f"--out {out}: there is no folder {out.parent}")
     found = classify.classifier(options.model, options.weights)
     with bar("seeing", None, shown=True) as advance:
         told = app.see(found, options.photo, options.model, top=options.top, fast=options.fast, told=advance)

@@ -113,6 +113,11 @@ def test_the_command(found, photograph, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "none.html").exists()
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_work(tmp_path, photograph, capsys):
+    assert cli.main(["see", str(photograph), "--out", str(tmp_path / "nowhere" / "a.html")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
+
+
 def test_networks_that_cannot_see_are_told(tmp_path, photograph, capsys):
     pytest.importorskip("safetensors", reason="safetensors is not installed (the extra `weights`)")
     weights = tmp_path / "sounds.safetensors"
