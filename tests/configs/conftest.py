@@ -12,7 +12,16 @@ from experiments import train as script
 from tests.data.conftest import data_folder as data_folder
 from tests.data.outside import few_takes, write_commands, write_fashion, write_folder, write_recordings
 
+# Their parts are tested by themselves and in digits_recorded's card; two steps of these take the longest of all.
+SLOW = [f"test_its_smoke_form_trains_two_steps[{name}]" for name in ("digit_strings", "digits_voiced")]
 REAL = {"planetoid": "planetoid", "tudataset": "tu"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.name in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

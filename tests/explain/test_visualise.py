@@ -247,6 +247,7 @@ def test_graphs():
 # the real network -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_real_network_is_sure_of_what_was_made_for_it():
     pytest.importorskip("safetensors", reason="safetensors is not installed (the extra `weights`)")
     model, variables, recipe = convzoo.load("efficientnet_lite0")
